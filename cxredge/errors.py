@@ -363,6 +363,8 @@ class CxredgeError(Exception):
         self.code = code
         self.detail = detail
         self.tag = tag
+        # What is known of the input (a result.InputFacts), set by whoever knows it: part of the answer, not of the text.
+        self.facts: object | None = None
 
     @property
     def message(self) -> str:

@@ -1,0 +1,33 @@
+"""The options that choose a model, the same for every command that loads one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["model_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--bundle",
+        type=click.Path(),
+        envvar="CXREDGE_BUNDLE",
+        show_envvar=True,
+        help="Bundle folder or .cxr file.",
+    ),
+    click.option("--engine", default="auto", show_default=True, help="auto, onnxruntime, openvino or tensorrt."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ... as `cxredge doctor` lists."),
+    click.option("--precision", default="auto", show_default=True, help="auto, fp32, bf16, fp16 or int8."),
+    click.option("--threads", type=click.IntRange(min=1), help="Threads for one inference.  [default: the engine's]"),
+)
+
+
+def model_options(command: F) -> F:
+    """Add `--bundle --engine --device --precision --threads` to a command."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command

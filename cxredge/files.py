@@ -1,0 +1,32 @@
+"""Writing files so that nothing half-written is ever seen under the final name."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from cxredge.errors import Code, CxredgeError
+
+__all__ = ["write_atomically"]
+
+
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> Path:
+    """Write `data` to a temporary file in the same folder, flush it to disk, and rename it to `path`.
+
+    Raises:
+        CxredgeError: OUTPUT_UNWRITABLE, with the system's reason; a file of that name stays as it was.
+    """
+    final = Path(path)
+    temporary = final.with_name(f".{final.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(final)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise CxredgeError(Code.OUTPUT_UNWRITABLE, f"{final}: {error.strerror or type(error).__name__}") from error
+    return final

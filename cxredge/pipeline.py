@@ -1,0 +1,407 @@
+"""From a source to a prediction: load a bundle once, then predict as often as you like, from any thread."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from cxredge.bundle import Bundle, Manifest, open_bundle
+from cxredge.engines.base import EngineRequest, Session
+from cxredge.engines.registry import choose, open_session
+from cxredge.errors import Abstention, BundleError, Code, CxredgeError, UsageError
+from cxredge.pixels import Geometry, Percentiles, Placement
+from cxredge.plausibility import implausible_lungs
+from cxredge.postprocess import CleanMasks, Measures, clean_masks, decide, measure
+from cxredge.prediction import Evidence, Prediction, Renderer, Shape
+from cxredge.reading import Limits, Radiograph, Source, open_source, read_plane
+from cxredge.result import Anatomy, Finding, Gate, InputFacts, Notice, Ran, Record, Timing, notice
+
+if TYPE_CHECKING:
+    from cxredge.bundle import OperatingPoint
+
+__all__ = ["BUNDLE_VARIABLE", "Model", "load"]
+
+BUNDLE_VARIABLE = "CXREDGE_BUNDLE"
+"""The environment variable that names the bundle where none is given."""
+
+Outputs = dict[str, npt.NDArray[np.float32]]
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Wall time by stage, in milliseconds."""
+
+    started: float = field(default_factory=time.perf_counter)
+    stages: dict[str, float] = field(default_factory=dict)
+
+    def add(self, stage: str, milliseconds: float) -> None:
+        self.stages[stage] = self.stages.get(stage, 0.0) + milliseconds
+
+    def timing(self) -> Timing:
+        spent = {stage: round(value, 3) for stage, value in self.stages.items()}
+        return Timing(**spent, total=round((time.perf_counter() - self.started) * 1e3, 3))
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """An input that is ready for the engine."""
+
+    facts: InputFacts
+    warnings: tuple[Notice, ...]
+    plane: npt.NDArray[np.float32]
+    placement: Placement
+    shape: Shape
+    render: Renderer
+    clock: _Clock
+
+
+def find_bundle(bundle: str | os.PathLike[str] | None) -> Path:
+    """The bundle's path: the one given, else the one that CXREDGE_BUNDLE names, else the one in this package.
+
+    Raises:
+        BundleError: NO_BUNDLE where there is none of the three.
+    """
+    named = bundle or os.environ.get(BUNDLE_VARIABLE)
+    if named:
+        return Path(named)
+    embedded = Path(__file__).parent / "bundles" / "default.cxr"
+    if embedded.exists():
+        return embedded
+    raise BundleError(Code.NO_BUNDLE)
+
+
+def load(
+    bundle: str | os.PathLike[str] | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    *,
+    operating_point: str | None = None,
+    limits: Limits = Limits(),
+) -> Model:
+    """Open a bundle and an engine for it. Do this once, keep the model, and use it from as many threads as you like.
+
+    Args:
+        bundle: a bundle folder or `.cxr` file; None takes CXREDGE_BUNDLE, then the embedded one.
+        engine: "auto" (measured once on this machine, then remembered), or a name from `cxredge doctor`.
+        device: "auto", "cpu", "cuda", ...: as `cxredge doctor` lists them.
+        precision: "auto", or one of the bundle's graphs: "fp32", "fp16", "int8"; "bf16" runs the fp32 graph so.
+        threads: how many threads one inference may use; None lets the engine choose.
+        operating_point: which thresholds to decide with; None takes the bundle's default.
+        limits: the largest input that is accepted.
+
+    Raises:
+        BundleError: there is no bundle, or it is not one to be trusted.
+        EngineError: the engine, device or precision asked for cannot be had here.
+        UsageError: an argument names something that does not exist.
+    """
+    if threads is not None and threads < 1:
+        raise UsageError(Code.BAD_ARGUMENT, f"threads must be at least 1, not {threads}")
+    opened = open_bundle(find_bundle(bundle))
+    try:
+        point = _operating_point(opened.manifest, operating_point)
+        request = EngineRequest(engine=engine, device=device, precision=precision, threads=threads)
+        chosen = choose(opened, request)
+        session = open_session(opened.graph(chosen.graph_precision), chosen.request)
+    except BaseException:
+        opened.close()
+        raise
+    return Model(opened, session, point, limits)
+
+
+class Model:
+    """A loaded bundle on a running engine. Make one with :func:`load`; close it, or use it in a `with` block.
+
+    All methods may be called from several threads at once.
+    """
+
+    def __init__(self, bundle: Bundle, session: Session, operating_point: str, limits: Limits) -> None:
+        self._bundle = bundle
+        self._session = session
+        self._limits = limits
+        self._point = operating_point
+        spec = bundle.manifest.input
+        self._geometry = Geometry(spec.rows, spec.columns, spec.fit)
+        self._percentiles = Percentiles(spec.percentiles.low, spec.percentiles.high)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says of itself."""
+        return self._bundle.manifest
+
+    @property
+    def ran(self) -> Ran:
+        """The engine, device, precision and threads that run, as the engine itself tells them."""
+        info = self._session.info
+        return Ran(
+            engine=info.engine,
+            engine_version=info.version,
+            device=info.device,
+            precision=info.precision,
+            threads=info.threads,
+        )
+
+    @property
+    def operating_point(self) -> str:
+        """The thresholds that decide unless `predict` is given others."""
+        return self._point
+
+    def predict(self, source: Source, *, operating_point: str | None = None) -> Prediction:
+        """Read one input and predict.
+
+        Args:
+            source: a path; the bytes of a file or an open binary file; a 2-D NumPy array (uint8 full range, 16-bit
+                by percentiles, float in 0..1; bright = dense); or a pydicom Dataset.
+            operating_point: other thresholds than the model's.
+
+        Returns:
+            A prediction with status "ok", or "abstained" with its reason.
+
+        Raises:
+            InputError: the input is broken; `code`, `tag` and the text say how.
+            EngineError: the engine failed on it.
+        """
+        point = self._checked_point(operating_point)
+        clock = _Clock()
+        try:
+            prepared = self._prepare(source, clock)
+        except Abstention as abstention:
+            return self._refused(abstention, "abstained", clock)
+        return self._infer([prepared], point)[0]
+
+    def predict_many(
+        self,
+        sources: Iterable[Source],
+        *,
+        batch_size: int = 1,
+        workers: int | None = None,
+        operating_point: str | None = None,
+    ) -> Iterator[Prediction]:
+        """Predict on many inputs: in their order, reading the next ones while the engine works.
+
+        A bad input gives a prediction with status "error" and the rest goes on. Memory does not grow with the
+        number of inputs: at most `2 * workers + batch_size` are under way.
+
+        Args:
+            sources: any iterable; it is consumed as the results are.
+            batch_size: how many images go through the engine at once.
+            workers: threads that read; None takes one for each core, at most four.
+            operating_point: other thresholds than the model's.
+        """
+        from cxredge.streaming import in_order
+
+        if batch_size < 1 or (workers is not None and workers < 1):
+            raise UsageError(Code.BAD_ARGUMENT, "batch_size and workers must be at least 1")
+        point = self._checked_point(operating_point)
+        count = workers or min(4, os.cpu_count() or 1)
+        return in_order(
+            sources, self._prepare_or_refuse, lambda batch: self._infer_or_refuse(batch, point), count, batch_size, _Prepared
+        )
+
+    def close(self) -> None:
+        """Give the engine's memory back; predictions that were made stay usable."""
+        self._session.close()
+        self._bundle.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _checked_point(self, name: str | None) -> str:
+        return self._point if name is None else _operating_point(self.manifest, name)
+
+    def _prepare(self, source: Source, clock: _Clock) -> _Prepared:
+        began = time.perf_counter()
+        radiograph = open_source(source, limits=self._limits)
+        clock.add("read", (time.perf_counter() - began) * 1e3)
+        try:
+            plane, placement, warnings, spent = read_plane(radiograph, self._geometry, self._percentiles)
+        except CxredgeError as error:
+            error.facts = radiograph.facts
+            raise
+        for stage, milliseconds in spent.items():
+            clock.add(stage, milliseconds)
+        return _Prepared(
+            facts=radiograph.facts,
+            warnings=radiograph.warnings + warnings,
+            plane=plane,
+            placement=placement,
+            shape=(radiograph.rows, radiograph.columns),
+            render=_renderer(radiograph, self._percentiles),
+            clock=clock,
+        )
+
+    def _prepare_or_refuse(self, source: Source) -> _Prepared | Prediction:
+        clock = _Clock()
+        try:
+            return self._prepare(source, clock)
+        except Abstention as abstention:
+            return self._refused(abstention, "abstained", clock)
+        except CxredgeError as error:
+            return self._refused(error, "error", clock)
+        except Exception as error:  # one input must never stop the others
+            return self._refused(_internal(error), "error", clock)
+
+    def _infer_or_refuse(self, batch: list[_Prepared], point: str) -> list[Prediction]:
+        try:
+            return self._infer(batch, point)
+        except CxredgeError as error:
+            if len(batch) > 1:  # only the image at fault may fail
+                return [answer for item in batch for answer in self._infer_or_refuse([item], point)]
+            error.facts = batch[0].facts
+            return [self._refused(error, "error", batch[0].clock)]
+
+    def _infer(self, batch: list[_Prepared], point: str) -> list[Prediction]:
+        began = time.perf_counter()
+        image = batch[0].plane[None, None] if len(batch) == 1 else np.stack([item.plane for item in batch])[:, None]
+        outputs = self._session.run(image)
+        each = (time.perf_counter() - began) * 1e3 / len(batch)
+        answers = []
+        for index, item in enumerate(batch):
+            item.clock.add("engine", each)
+            answers.append(self._conclude(item, {name: values[index] for name, values in outputs.items()}, point))
+        return answers
+
+    def _conclude(self, item: _Prepared, outputs: Outputs, point: str) -> Prediction:
+        began = time.perf_counter()
+        findings = self._findings(outputs["logits"], point)
+        masks = clean_masks(outputs["masks"])
+        measures = measure(masks, item.placement, *item.shape)
+        gate = _gate(outputs.get("gate"))
+        refusal = self._refusal(gate, masks, measures)
+        warnings = item.warnings
+        if measures.cardiothoracic_ratio is None:
+            warnings += (notice(Code.HEART_NOT_FOUND),)
+        item.clock.add("postprocess", (time.perf_counter() - began) * 1e3)
+        evidence = Evidence(item.shape, item.placement, item.render)
+        if refusal is not None:
+            refusal.facts = item.facts
+            return self._refused(refusal, "abstained", item.clock, item.warnings, gate, evidence)
+        record = Record(
+            input=item.facts,
+            status="ok",
+            bundle=self._bundle.facts,
+            ran=self.ran,
+            findings=findings,
+            anatomy=_anatomy(measures, item.facts.pixel_spacing),
+            gate=gate,
+            warnings=warnings,
+            timing_ms=item.clock.timing(),
+        )
+        box = self.manifest.heatmaps.box
+        return Prediction(
+            record, Evidence(item.shape, item.placement, item.render, masks, outputs["heatmaps"], box)
+        )
+
+    def _findings(self, logits: npt.NDArray[np.float32], point: str) -> tuple[Finding, ...]:
+        entries = self.manifest.findings
+        points: list[OperatingPoint] = [entry.operating_points[point] for entry in entries]
+        thresholds = np.array([p.threshold for p in points])
+        scale = np.array([entry.calibration.scale for entry in entries])
+        offset = np.array([entry.calibration.offset for entry in entries])
+        probabilities, positive = decide(logits, scale, offset, thresholds)
+        return tuple(
+            Finding(
+                label=entry.label,
+                probability=float(probabilities[i]),
+                threshold=float(thresholds[i]),
+                operating_point=point,
+                positive=bool(positive[i]),
+            )
+            for i, entry in enumerate(entries)
+        )
+
+    def _refusal(self, gate: Gate | None, masks: CleanMasks, measures: Measures) -> Abstention | None:
+        """The first reason not to trust the findings, from the pixels themselves."""
+        limits = self.manifest.gate
+        if gate is not None and limits is not None:
+            for code, value, limit in (
+                (Code.NOT_CHEST_BY_PIXELS, gate.not_chest, limits.not_chest),
+                (Code.INVERTED_BY_PIXELS, gate.inverted, limits.inverted),
+                (Code.TURNED_BY_PIXELS, gate.turned, limits.turned),
+            ):
+                if value >= limit:
+                    return Abstention(code, f"probability {value:.2f}, limit {limit:.2f}")
+        problem = implausible_lungs(masks, measures)
+        return Abstention(Code.IMPLAUSIBLE_LUNGS, problem) if problem else None
+
+    def _refused(
+        self,
+        error: CxredgeError,
+        status: str,
+        clock: _Clock,
+        warnings: tuple[Notice, ...] = (),
+        gate: Gate | None = None,
+        evidence: Evidence | None = None,
+    ) -> Prediction:
+        record = Record(
+            input=error.facts if isinstance(error.facts, InputFacts) else InputFacts(),
+            status="abstained" if status == "abstained" else "error",
+            reason=notice(error.code, error.detail, tag=error.tag),
+            bundle=self._bundle.facts,
+            ran=self.ran if gate is not None or evidence is not None else None,
+            gate=gate,
+            warnings=warnings,
+            timing_ms=clock.timing(),
+        )
+        return Prediction(record, evidence)
+
+
+def _operating_point(manifest: Manifest, name: str | None) -> str:
+    chosen = name or manifest.default_operating_point
+    known = set.intersection(*(set(entry.operating_points) for entry in manifest.findings))
+    if chosen not in known:
+        raise UsageError(Code.OPERATING_POINT_UNKNOWN, f"{chosen!r}; the bundle has {', '.join(sorted(known))}")
+    return chosen
+
+
+def _gate(logits: npt.NDArray[np.float32] | None) -> Gate | None:
+    if logits is None:
+        return None
+    not_chest, inverted, turned = (float(1.0 / (1.0 + np.exp(-np.float64(value)))) for value in logits)
+    return Gate(not_chest=not_chest, inverted=inverted, turned=turned)
+
+
+def _anatomy(measures: Measures, spacing: tuple[float, float] | None) -> Anatomy:
+    areas = (measures.left_lung_px, measures.right_lung_px, measures.heart_px)
+    left, right, heart = (area * spacing[0] * spacing[1] if spacing else None for area in areas)
+    return Anatomy(
+        left_lung_px=areas[0],
+        right_lung_px=areas[1],
+        heart_px=areas[2],
+        left_lung_mm2=left,
+        right_lung_mm2=right,
+        heart_mm2=heart,
+        cardiothoracic_ratio=measures.cardiothoracic_ratio,
+    )
+
+
+def _renderer(radiograph: Radiograph, percentiles: Percentiles) -> Renderer:
+    """The way back to the picture: the source is read once more, at the size that is asked for."""
+
+    def render(shape: Shape) -> npt.NDArray[np.uint8]:
+        plane = read_plane(radiograph, Geometry(*shape), percentiles)[0]
+        return np.asarray(np.rint(plane * 255.0), dtype=np.uint8)
+
+    return render
+
+
+def _internal(error: Exception) -> CxredgeError:
+    import logging
+
+    # The text of a foreign exception may quote the file: only its type and place are logged.
+    logging.getLogger("cxredge").error("unexpected %s", type(error).__name__, exc_info=False)
+    return CxredgeError(Code.INTERNAL, type(error).__name__)

@@ -1,0 +1,51 @@
+"""What all tests share: the import path of the helpers, the real data where it is, and a quiet cache."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# The tests' helpers are imported as `tests.support.*`; the package itself comes from the installed wheel when CI
+# asks for it (CXREDGE_TEST_INSTALLED), so the checkout must not shadow it.
+if os.environ.get("CXREDGE_TEST_INSTALLED"):
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
+    import cxredge
+
+    assert ROOT not in Path(cxredge.__file__).resolve().parents, f"testing the checkout, not the wheel: {cxredge.__file__}"
+    sys.path.append(str(ROOT))
+elif str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+
+def _shared_data() -> Path | None:
+    named = os.environ.get("CXREDGE_DATA")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    return folder if (folder / "dicom" / "index.csv").is_file() else None
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real images; a test that needs it is skipped where there is none."""
+    folder = _shared_data()
+    if folder is None:
+        pytest.skip("needs the real files: set CXREDGE_DATA to the folder that holds dicom/index.csv")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Compiled graphs of one test run are kept together, and apart from the user's own cache."""
+    folder = tmp_path_factory.mktemp("engine-cache")
+    before = os.environ.get("CXREDGE_CACHE")
+    os.environ["CXREDGE_CACHE"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["CXREDGE_CACHE"]
+    else:
+        os.environ["CXREDGE_CACHE"] = before

@@ -1,0 +1,43 @@
+"""The codes: each has its meaning, its page, and messages that say what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cxredge.errors import MEANINGS, Code, CxredgeError, Kind
+from tests.support.codes_page import page
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_every_code_has_a_meaning_and_every_meaning_a_code() -> None:
+    assert set(MEANINGS) == set(Code)
+
+
+@pytest.mark.parametrize("code", Code)
+def test_messages_are_sentences(code: Code) -> None:
+    meaning = MEANINGS[code]
+    assert meaning.what.endswith(".")
+    assert meaning.do.endswith(".")
+    assert code.kind in Kind
+
+
+def test_message_says_what_where_and_what_to_do() -> None:
+    error = CxredgeError(Code.WRONG_MODALITY, "CT", tag="(0008,0060)")
+    assert str(error) == (
+        "The file is not a radiograph by its modality (CT (0008,0060)). Send CR or DX images of the chest. [wrong_modality]"
+    )
+
+
+def test_page_is_current() -> None:
+    written = (ROOT / "docs" / "codes.md").read_text(encoding="utf-8")
+    assert written == page(), "run `python dev.py codes`"
+
+
+def test_every_code_is_used() -> None:
+    """A code that nothing raises is a promise that nothing keeps."""
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "cxredge").rglob("*.py") if path.name != "errors.py"]
+    unused = [code.name for code in Code if not any(f"Code.{code.name}" in source for source in sources)]
+    assert not unused
