@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +23,6 @@ from cxredge.postprocess import CleanMasks, Measures, clean_masks, decide, measu
 from cxredge.prediction import Evidence, Prediction, Renderer, Shape
 from cxredge.reading import Limits, Radiograph, Source, open_source, read_plane
 from cxredge.result import Anatomy, Finding, Gate, InputFacts, Notice, Ran, Record, Timing, notice
-
-if TYPE_CHECKING:
-    from cxredge.bundle import OperatingPoint
 
 __all__ = ["BUNDLE_VARIABLE", "Model", "load"]
 
@@ -307,21 +304,16 @@ class Model:
         )
 
     def _findings(self, logits: npt.NDArray[np.float32], point: str) -> tuple[Finding, ...]:
-        entries = self.manifest.findings
-        points: list[OperatingPoint] = [entry.operating_points[point] for entry in entries]
-        thresholds = np.array([p.threshold for p in points])
-        scale = np.array([entry.calibration.scale for entry in entries])
-        offset = np.array([entry.calibration.offset for entry in entries])
+        thresholds = np.array(self.manifest.thresholds(point))
+        calibrations = [entry.calibration for entry in self.manifest.findings]
+        scale = np.array([calibration.scale for calibration in calibrations])
+        offset = np.array([calibration.offset for calibration in calibrations])
         probabilities, positive = decide(logits, scale, offset, thresholds)
         return tuple(
-            Finding(
-                label=entry.label,
-                probability=float(probabilities[i]),
-                threshold=float(thresholds[i]),
-                operating_point=point,
-                positive=bool(positive[i]),
+            Finding(label=label, probability=p, threshold=t, operating_point=point, positive=decision)
+            for label, p, t, decision in zip(
+                self.manifest.labels, probabilities.tolist(), thresholds.tolist(), positive.tolist(), strict=True
             )
-            for i, entry in enumerate(entries)
         )
 
     def _refusal(self, gate: Gate | None, masks: CleanMasks, measures: Measures) -> Abstention | None:
@@ -361,11 +353,9 @@ class Model:
 
 
 def _operating_point(manifest: Manifest, name: str | None) -> str:
-    chosen = name or manifest.default_operating_point
-    known = set.intersection(*(set(entry.operating_points) for entry in manifest.findings))
-    if chosen not in known:
-        raise UsageError(Code.OPERATING_POINT_UNKNOWN, f"{chosen!r}; the bundle has {', '.join(sorted(known))}")
-    return chosen
+    """The name that decides; raises where the bundle has none such."""
+    manifest.thresholds(name)
+    return name or manifest.default_operating_point
 
 
 def _gate(logits: npt.NDArray[np.float32] | None) -> Gate | None:

@@ -61,11 +61,7 @@ def display_name(label: str) -> str:
     return label.replace("_", " ").capitalize()
 
 
-class _Frozen(msgspec.Struct, frozen=True, kw_only=True):
-    pass
-
-
-class Notice(_Frozen):
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """A warning, or the reason of an abstention or an error."""
 
     code: Code
@@ -73,7 +69,7 @@ class Notice(_Frozen):
     tag: str | None = None
 
 
-class InputFacts(_Frozen):
+class InputFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the input. Nothing here identifies a patient but the path and the UID that the caller holds."""
 
     path: str | None = None
@@ -88,7 +84,7 @@ class InputFacts(_Frozen):
     """Where the spacing holds: a detector's own spacing enlarges the patient by the geometry of the exposure."""
 
 
-class BundleFacts(_Frozen):
+class BundleFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Which bundle spoke."""
 
     name: str
@@ -97,7 +93,7 @@ class BundleFacts(_Frozen):
     clinical: bool
 
 
-class Ran(_Frozen):
+class Ran(msgspec.Struct, frozen=True, kw_only=True):
     """What really ran, read back from the engine."""
 
     engine: str
@@ -107,7 +103,7 @@ class Ran(_Frozen):
     threads: int | None = None
 
 
-class Finding(_Frozen):
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One disease: never a probability without the threshold that it was compared with."""
 
     label: str
@@ -117,7 +113,7 @@ class Finding(_Frozen):
     positive: bool
 
 
-class Anatomy(_Frozen):
+class Anatomy(msgspec.Struct, frozen=True, kw_only=True):
     """Areas and the cardiothoracic ratio. `*_px` are pixels of the image; `*_mm2` need a pixel spacing."""
 
     left_lung_px: float
@@ -129,7 +125,7 @@ class Anatomy(_Frozen):
     cardiothoracic_ratio: float | None = None
 
 
-class Gate(_Frozen):
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
     """Probabilities that the picture is not what the network was made for; null where the graph has no gate."""
 
     not_chest: Probability
@@ -137,7 +133,7 @@ class Gate(_Frozen):
     turned: Probability
 
 
-class Timing(_Frozen):
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds of wall time, by stage."""
 
     read: float = 0.0
@@ -148,7 +144,7 @@ class Timing(_Frozen):
     total: float = 0.0
 
 
-class Record(_Frozen):
+class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One input's answer: the whole of the JSON object."""
 
     schema: Literal["cxredge.prediction/1"] = "cxredge.prediction/1"

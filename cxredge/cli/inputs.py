@@ -12,6 +12,8 @@ import click
 
 __all__ = ["Input", "OutputNames", "expand"]
 
+# Only these are cut off a name: what follows the last dot of a UID is no suffix.
+_SUFFIXES = {".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 _INDEX_OF_A_DISC = "DICOMDIR"  # a directory of other files (PS3.10), never an image
 
 
@@ -64,7 +66,7 @@ class OutputNames:
     def name(self, label: str) -> str:
         """The stem for this input's files, such as `scan`, or `scan-2` where `scan` is taken."""
         path = Path(label)
-        stem = "stdin" if label == "-" else path.stem if path.suffix else path.name
+        stem = "stdin" if label == "-" else path.stem if path.suffix.lower() in _SUFFIXES else path.name
         candidate, number = stem, 1
         while candidate.casefold() in self._taken:  # Windows and macOS fold case
             number += 1

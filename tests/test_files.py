@@ -1,0 +1,40 @@
+"""Writing: whole under the final name, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cxredge.errors import Code, CxredgeError
+from cxredge.files import write_atomically
+
+
+def test_it_makes_folders_and_replaces(tmp_path: Path) -> None:
+    target = tmp_path / "a" / "b.json"
+    write_atomically(target, b"one")
+    write_atomically(target, b"two")
+    assert target.read_bytes() == b"two"
+    assert [path.name for path in target.parent.iterdir()] == ["b.json"]
+
+
+def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "b.json"
+    write_atomically(target, b"one")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(CxredgeError, match="No space left") as caught:
+        write_atomically(target, b"two")
+    assert caught.value.code is Code.OUTPUT_UNWRITABLE
+    assert target.read_bytes() == b"one"
+    assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
+
+
+def test_a_folder_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "b.json").mkdir()
+    with pytest.raises(CxredgeError):
+        write_atomically(tmp_path / "b.json", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
