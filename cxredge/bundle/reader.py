@@ -1,0 +1,220 @@
+"""Opens a bundle, and checks all of it on request.
+
+Opening reads the manifest and the list of files. Every file is hashed whenever it is read, so nothing that was not
+sealed reaches an engine; :func:`verify` reads them all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxredge.bundle import manifest as manifests
+from cxredge.bundle.archive import Store, open_store
+from cxredge.bundle.manifest import MANIFEST_NAME, Manifest
+from cxredge.bundle.onnx_guard import check_graph
+from cxredge.errors import BundleError, Code
+from cxredge.result import BundleFacts
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from cxredge.bundle.golden import Golden
+
+__all__ = ["Bundle", "GraphFile", "open_bundle", "verify"]
+
+_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib", ".npz", ".bin")
+_KINDS = (".onnx", ".npy", ".json", ".md", ".txt", ".csv")
+
+
+@dataclass(frozen=True, slots=True)
+class GraphFile:
+    """One sealed graph, ready for an engine. Its hash was checked when it was made."""
+
+    bundle: Bundle
+    file: str
+    sha256: str
+    precision: str
+    engines: tuple[str, ...] | None
+    """The engines it was found good for; None for any."""
+    input_size: tuple[int, int]
+    """Rows and columns of `image`."""
+    outputs: dict[str, tuple[int, ...]]
+    """Each output's shape without the batch axis."""
+
+    def read(self) -> bytes:
+        """The file's bytes, hashed again and looked through (no data outside the file, the promised face).
+
+        Raises:
+            BundleError: as :func:`verify`.
+        """
+        data = self.bundle.read(self.file)
+        check_graph(data, self.file, self.input_size, self.outputs)
+        return data
+
+
+class Bundle:
+    """An open bundle. Use it as a context manager, or close it; reading is safe from several threads.
+
+    Attributes:
+        path: the folder or archive.
+        manifest: what it says of itself.
+        sha256: of `manifest.json`, which holds every other hash: it identifies the bundle.
+    """
+
+    def __init__(self, path: Path, store: Store) -> None:
+        self.path = path
+        self._store = store
+        if MANIFEST_NAME not in store.names():
+            raise BundleError(Code.BUNDLE_FILE_MISSING, MANIFEST_NAME)
+        if store.size(MANIFEST_NAME) > manifests.MAX_MANIFEST_BYTES:
+            raise BundleError(Code.BUNDLE_INVALID, "the manifest is too large")
+        data = b"".join(store.chunks(MANIFEST_NAME))
+        self.manifest: Manifest = manifests.decode(data)
+        self.sha256 = hashlib.sha256(data).hexdigest()
+        self._compare_listing()
+
+    def _compare_listing(self) -> None:
+        there, named = set(self._store.names()), {MANIFEST_NAME, *self.manifest.files}
+        for name in sorted(named - there):
+            raise BundleError(Code.BUNDLE_FILE_MISSING, name)
+        for name in sorted(there - named):
+            raise BundleError(Code.BUNDLE_FILE_EXTRA, name)
+
+    @property
+    def facts(self) -> BundleFacts:
+        """What a prediction says of the bundle."""
+        m = self.manifest
+        return BundleFacts(name=m.name, version=m.version, sha256=self.sha256, clinical=m.clinical)
+
+    def read(self, name: str) -> bytes:
+        """One file's bytes, as they were sealed.
+
+        Raises:
+            BundleError: BUNDLE_HASH when they are others, BUNDLE_FILE_MISSING when the manifest has no such file.
+        """
+        return b"".join(self._checked(name))
+
+    def _checked(self, name: str) -> Iterator[bytes]:
+        wanted = self.manifest.files.get(name)
+        if wanted is None:
+            raise BundleError(Code.BUNDLE_FILE_MISSING, f"the manifest names no {name!r}")
+        digest = hashlib.sha256()
+        for chunk in self._store.chunks(name):
+            digest.update(chunk)
+            yield chunk
+        if digest.hexdigest() != wanted:
+            raise BundleError(Code.BUNDLE_HASH, name)
+
+    def graph(self, precision: str) -> GraphFile:
+        """The graph of one precision ("fp32", "fp16" or "int8"), its hash checked.
+
+        Raises:
+            BundleError: PRECISION_NOT_IN_BUNDLE, BUNDLE_HASH.
+        """
+        graphs: dict[str, manifests.GraphSpec] = {str(key): value for key, value in self.manifest.graphs.items()}
+        spec = graphs.get(precision)
+        if spec is None:
+            raise BundleError(
+                Code.PRECISION_NOT_IN_BUNDLE, f"asked for {precision!r}; there are {', '.join(sorted(graphs))}"
+            )
+        for _ in self._checked(spec.file):
+            pass
+        size = (self.manifest.input.rows, self.manifest.input.columns)
+        return GraphFile(self, spec.file, spec.sha256, precision, spec.engines, size, self.manifest.outputs)
+
+    def golden(self) -> Golden:
+        """The golden input and outputs.
+
+        Raises:
+            BundleError: BUNDLE_HASH, BUNDLE_PICKLE, BUNDLE_INVALID.
+        """
+        from cxredge.bundle.golden import Golden, read_npy
+
+        spec, size = self.manifest.golden, self.manifest.input
+        image = read_npy(self.read(spec.input), spec.input, (None, 1, size.rows, size.columns))
+        outputs = {
+            name: read_npy(self.read(file), file, (image.shape[0], *self.manifest.outputs[name]))
+            for name, file in spec.outputs.items()
+        }
+        tolerance = {str(precision): dict(bounds) for precision, bounds in spec.tolerance.items()}
+        return Golden(image, outputs, tolerance)
+
+    def close(self) -> None:
+        """Let go of the archive's file handle."""
+        self._store.close()
+
+    def __enter__(self) -> Bundle:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_bundle(path: str | Path) -> Bundle:
+    """Open a bundle: a folder, or a `.cxr` archive.
+
+    The schema, the manifest and the list of files are checked here, each file's hash when it is read.
+
+    Raises:
+        BundleError: BUNDLE_NOT_FOUND, BUNDLE_SCHEMA, BUNDLE_INVALID, BUNDLE_FILE_MISSING, BUNDLE_FILE_EXTRA,
+            BUNDLE_PATH or BUNDLE_ARCHIVE.
+    """
+    where = Path(path)
+    store = open_store(where)
+    try:
+        return Bundle(where, store)
+    except BaseException:
+        store.close()
+        raise
+
+
+def verify(path: str | Path) -> tuple[str, ...]:
+    """Check everything about a bundle: every file's hash and kind, every graph, the golden arrays.
+
+    Returns the files that were checked, manifest first.
+
+    Raises:
+        BundleError: at the first refusal; the detail names the file.
+    """
+    with open_bundle(path) as bundle:
+        names = sorted(bundle.manifest.files)
+        for name in names:
+            check_kind(name, bundle.read(name))
+        for precision in bundle.manifest.graphs:
+            bundle.graph(precision).read()
+        bundle.golden()
+        return (MANIFEST_NAME, *names)
+
+
+def check_kind(name: str, data: bytes) -> None:
+    """Refuse a file whose kind has no place in a bundle: a pickle under any name, a program, an archive.
+
+    Raises:
+        BundleError: BUNDLE_PICKLE, or BUNDLE_INVALID.
+    """
+    lower = name.lower()
+    # Protocols 2 to 5 start with PROTO and end with STOP (PEP 307, 3154, 574); torch zips them.
+    pickled = data[:1] == b"\x80" and data[1:2] in (b"\2", b"\3", b"\4", b"\5") and data[-1:] == b"."
+    if lower.endswith(_PICKLES) or pickled or data[:4] == b"PK\3\4":
+        raise BundleError(Code.BUNDLE_PICKLE, name)
+    if not lower.endswith(_KINDS):
+        raise BundleError(Code.BUNDLE_INVALID, f"{name}: only {', '.join(_KINDS)} files belong into a bundle")
+    if lower.endswith((".onnx", ".npy")):
+        return
+    try:
+        text = data.decode("utf-8")
+        if lower.endswith(".json"):
+            json.loads(text)
+    except (ValueError, RecursionError):
+        raise BundleError(
+            Code.BUNDLE_INVALID, f"{name} is not {'JSON' if lower.endswith('.json') else 'text'}"
+        ) from None
+    if "\0" in text:
+        raise BundleError(Code.BUNDLE_INVALID, f"{name} is not text")
