@@ -67,7 +67,7 @@ class Prediction:
 
     @property
     def status(self) -> Literal["ok", "abstained", "error"]:
-        """"ok", "abstained" or "error"."""
+        """ "ok", "abstained" or "error"."""
         return self.record.status
 
     @property

@@ -49,3 +49,30 @@ def engine_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["CXREDGE_CACHE"]
     else:
         os.environ["CXREDGE_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny bundle as a `.cxr` file: real graphs, random weights."""
+    from tests.support.tiny_bundle import write_tiny_bundle
+
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny.cxr")
+
+
+@pytest.fixture(scope="session")
+def gated_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny bundle with the optional `gate` output, as a folder."""
+    from tests.support.tiny_bundle import write_tiny_bundle
+
+    return write_tiny_bundle(tmp_path_factory.mktemp("bundle") / "gated", gate=True, int8=False)
+
+
+@pytest.fixture(scope="session")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn frontal chest as a DX file with everything that a good one has."""
+    from tests.support.dicom_files import write_dicom
+    from tests.support.phantom import draw_phantom
+
+    path = tmp_path_factory.mktemp("scan") / "scan.dcm"
+    tags = {"BodyPartExamined": "CHEST", "ViewPosition": "PA", "PixelSpacing": [0.4, 0.4]}
+    return write_dicom(path, draw_phantom(700, 600), window=(2048.0, 4096.0), tags=tags)

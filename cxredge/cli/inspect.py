@@ -1,0 +1,114 @@
+"""`cxredge info`, `cxredge verify`, `cxredge schema`: what is here, and whether it is whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from cxredge.bundle import Bundle
+
+# Distribution -> engine: looked up in the installed metadata, so that no engine is imported to be listed.
+_ENGINES = {
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu"),
+    "openvino": ("openvino",),
+    "tensorrt": ("tensorrt", "tensorrt_cu13"),
+}
+
+
+@click.command()
+@click.option("--bundle", type=click.Path(), help="A bundle folder or .cxr file to describe instead.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def info(bundle: str | None, as_json: bool) -> None:
+    """Say what this installation is, or with --bundle what a bundle is."""
+    if bundle is None:
+        facts = _installation()
+    else:
+        from cxredge.bundle import open_bundle
+
+        with open_bundle(Path(bundle)) as opened:
+            facts = _describe(opened)
+    click.echo(json.dumps(facts, indent=2) if as_json else _lines(facts))
+
+
+def _installation() -> dict[str, Any]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    from cxredge import native
+
+    def installed(names: tuple[str, ...]) -> str:
+        for name in names:
+            try:
+                return version(name)
+            except PackageNotFoundError:
+                continue
+        return "not installed"
+
+    embedded = Path(__file__).parents[1] / "bundles" / "default.cxr"
+    return {
+        "cxredge": version("cxredge"),
+        "C core": f"{native.version()}, {native.isa()}",
+        "engines": {engine: installed(names) for engine, names in _ENGINES.items()},
+        "default bundle": embedded.name if embedded.exists() else "none embedded: give one with --bundle",
+        "next": "cxredge doctor measures the engines; cxredge info --bundle PATH describes a bundle",
+    }
+
+
+def _describe(opened: Bundle) -> dict[str, Any]:
+    manifest = opened.manifest
+    points = {}
+    for name in manifest.operating_points:
+        first = manifest.findings[0].operating_points[name]
+        points[name] = f"{first.how} (data: {first.data})"
+    return {
+        "bundle": f"{manifest.name} {manifest.version}",
+        "sha256": opened.sha256,
+        "method": manifest.method,
+        "clinical": manifest.clinical,
+        "intended use": manifest.intended_use,
+        "input": f"{manifest.input.columns} x {manifest.input.rows}, {manifest.input.fit}",
+        "graphs": {
+            precision: ", ".join(graph.engines) if graph.engines else "any engine"
+            for precision, graph in manifest.graphs.items()
+        },
+        "gate": "in the graph" if manifest.gate else "none: only tags and lungs are checked",
+        "operating points": points | {"default": manifest.default_operating_point},
+    }
+
+
+def _lines(facts: dict[str, Any], indent: str = "") -> str:
+    rows = []
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            rows += [f"{indent}{name}", _lines(value, indent + "  ")]
+        else:
+            rows.append(f"{indent}{name:<{18 - len(indent)}} {value}")
+    return "\n".join(rows)
+
+
+@click.command()
+@click.argument("bundle", type=click.Path())
+def verify(bundle: str) -> None:
+    """Check BUNDLE: its manifest, every file and hash, every graph. Exit code 2 and the first reason if it fails."""
+    from cxredge.bundle import open_bundle
+    from cxredge.bundle import verify as check
+
+    files = check(Path(bundle))
+    with open_bundle(Path(bundle)) as opened:
+        facts = opened.facts
+    click.echo(f"{facts.name} {facts.version}: {len(files)} files are as they were sealed")
+    click.echo(f"sha256 {facts.sha256}")
+
+
+@click.command()
+@click.argument("which", type=click.Choice(["prediction", "bundle"]), default="prediction")
+def schema(which: str) -> None:
+    """Print the JSON Schema of a prediction (the default), or of a bundle's manifest."""
+    if which == "bundle":
+        from cxredge.bundle import json_schema
+    else:
+        from cxredge.result import json_schema
+    click.echo(json.dumps(json_schema(), indent=2))

@@ -1,0 +1,196 @@
+"""The command as people run it: a process of its own, its output, its files, its exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxredge.result import LABELS, json_schema
+from tests.support.dicom_files import write_dicom
+from tests.support.phantom import draw_phantom
+
+
+def cxredge(*arguments: object, stdin: bytes | None = None, cwd: Path | None = None, **variables: str):
+    """Run `cxredge`; standard output and error come back as bytes."""
+    command = [sys.executable, "-P", "-m", "cxredge", *map(str, arguments)]
+    environment = {k: v for k, v in os.environ.items() if k not in {"CXREDGE_BUNDLE", "CXREDGE_DEBUG"}} | variables
+    done = subprocess.run(command, input=stdin, capture_output=True, cwd=cwd, env=environment, timeout=300)
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    assert b"Traceback" not in done.stdout
+    return done
+
+
+@pytest.fixture(scope="module")
+def model(tiny_bundle: Path) -> list[str]:
+    return ["--bundle", str(tiny_bundle), "--engine", "onnxruntime", "--precision", "fp32"]
+
+
+def test_table_for_people(model: list[str], scan: Path) -> None:
+    done = cxredge("predict", scan, *model)
+    text = done.stdout.decode()
+    assert done.returncode == 0, done.stderr
+    assert "probability" in text
+    assert "threshold" in text
+    assert "Pleural thickening" in text
+    assert "cardiothoracic ratio" in text
+    assert "not for diagnosis" in text
+    assert text.index("POSITIVE") < text.index("negative")
+
+
+def test_one_json_object_a_line(model: list[str], scan: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.dcm"
+    broken.write_bytes(scan.read_bytes()[:1000])
+    done = cxredge("predict", scan, broken, *model, "--format", "json")
+    assert done.returncode == 1
+    records = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    assert [record["status"] for record in records] == ["ok", "error"]
+    for record in records:
+        jsonschema.validate(record, json_schema())
+    assert b"1 of 2" in done.stderr
+
+
+def test_csv_has_one_row_an_input(model: list[str], scan: Path, tmp_path: Path) -> None:
+    ct = write_dicom(tmp_path / "=ct.dcm", draw_phantom(64, 64), tags={"Modality": "CT"})
+    done = cxredge("predict", scan, ct.name, *model, "--format", "csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout.decode())))
+    assert [row["status"] for row in rows] == ["ok", "abstained"]
+    assert rows[1]["reason"] == "wrong_modality"
+    assert rows[1]["path"] == "'=ct.dcm"  # never a formula
+    assert all(0 <= float(rows[0][f"{label}_probability"]) <= 1 for label in LABELS)
+
+
+def test_files_and_folders(model: list[str], scan: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    report = out / "report.html"
+    done = cxredge("predict", scan, *model, "--output", out, "--overlay", "--masks", "--report", report)
+    assert done.returncode == 0, done.stderr
+    names = sorted(path.name for path in out.iterdir())
+    assert names == [
+        "report.html", "scan.heart.png", "scan.json", "scan.left_lung.png", "scan.overlay.png", "scan.right_lung.png",
+    ]  # fmt: skip
+    with Image.open(out / "scan.heart.png") as mask:
+        assert mask.size == (600, 700)
+        assert 0 < np.asarray(mask).astype(bool).mean() < 0.5
+    assert json.loads((out / "scan.json").read_text("utf-8"))["status"] == "ok"
+    assert "<!doctype html>" in report.read_text("utf-8").lower()
+
+
+def test_standard_input(model: list[str], scan: Path) -> None:
+    done = cxredge("predict", "-", *model, "--format", "json", stdin=scan.read_bytes())
+    assert json.loads(done.stdout)["status"] == "ok"
+
+
+def test_no_bundle_says_how_to_get_one(scan: Path) -> None:
+    done = cxredge("predict", scan)
+    assert done.returncode == 2
+    assert b"--bundle" in done.stderr
+    assert b"docs/bundles.md" in done.stderr
+    assert done.stdout == b""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["predict"], ["predict", "x.dcm", "--format", "xml"], ["predict", "x.dcm", "--threads", "0"], ["frobnicate"]],
+)
+def test_wrong_usage_is_2(arguments: list[str]) -> None:
+    assert cxredge(*arguments).returncode == 2
+
+
+def test_missing_bundle_and_engine_are_2(scan: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    assert cxredge("predict", scan, "--bundle", tmp_path / "none.cxr").returncode == 2
+    assert cxredge("predict", scan, "--bundle", tiny_bundle, "--engine", "abacus").returncode == 2
+
+
+def test_an_unwritable_output_fails_but_the_results_are_printed(model: list[str], scan: Path, tmp_path: Path) -> None:
+    in_the_way = tmp_path / "out"
+    in_the_way.mkdir()
+    (in_the_way / "scan.json").mkdir()
+    done = cxredge("predict", scan, *model, "--format", "json", "--output", in_the_way)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["status"] == "ok"
+    assert b"output_unwritable" in done.stderr
+
+
+def test_a_console_of_another_encoding(model: list[str], scan: Path, tmp_path: Path) -> None:
+    """A name that the console cannot say is no reason to stop."""
+    path = tmp_path / "R\u00f6ntgen-\u80ba.dcm"
+    path.write_bytes(scan.read_bytes())
+    done = cxredge("predict", path, *model, "--format", "json", PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.decode("utf-8"))["input"]["path"] == str(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to a process")
+def test_stopping_keeps_what_is_done(model: list[str], scan: Path) -> None:
+    command = [sys.executable, "-P", "-m", "cxredge", "predict", *[str(scan)] * 3000, *model, "--format", "json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+    for line in (first + rest).splitlines():
+        assert json.loads(line)["status"] == "ok"
+    assert len((first + rest).splitlines()) < 3000
+
+
+def test_info_of_the_installation_and_of_a_bundle(tiny_bundle: Path) -> None:
+    facts = json.loads(cxredge("info", "--json").stdout)
+    assert set(facts["engines"]) == {"onnxruntime", "openvino", "tensorrt"}
+    described = json.loads(cxredge("info", "--bundle", tiny_bundle, "--json").stdout)
+    assert described["bundle"] == "tiny-test 1"
+    assert set(described["operating points"]) == {"balanced", "screening", "confirm", "default"}
+    assert b"tiny-test" in cxredge("info", "--bundle", tiny_bundle).stdout
+
+
+def test_verify(tiny_bundle: Path, tmp_path: Path) -> None:
+    good = cxredge("verify", tiny_bundle)
+    assert good.returncode == 0
+    assert b"as they were sealed" in good.stdout
+    data = bytearray(tiny_bundle.read_bytes())
+    data[len(data) // 2] ^= 1
+    changed = tmp_path / "changed.cxr"
+    changed.write_bytes(data)
+    bad = cxredge("verify", changed)
+    assert bad.returncode == 2
+    assert bad.stdout == b""
+
+
+@pytest.mark.parametrize("which", ["prediction", "bundle"])
+def test_schemas_are_schemas(which: str) -> None:
+    schema = json.loads(cxredge("schema", which).stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["title"] == f"cxredge.{which}/1"
+
+
+def test_doctor(tiny_bundle: Path) -> None:
+    done = cxredge("doctor", "--bundle", tiny_bundle, "--json")
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    engines = {engine["name"]: engine for engine in facts["engines"]}
+    assert engines["onnxruntime"]["available"] is True
+    assert engines["tensorrt"]["available"] is False
+    assert engines["tensorrt"]["reason"]
+    measured = [run for run in facts["measured"] if run["milliseconds"]]
+    assert {run["engine"] for run in measured} >= {"onnxruntime"}
+    assert facts["chosen"]["engine"] in {run["engine"] for run in measured}
+    assert cxredge("doctor").returncode == 0
+
+
+def test_version() -> None:
+    assert cxredge("--version").stdout.startswith(b"cxredge ")
