@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,22 +14,19 @@ import numpy as np
 import numpy.typing as npt
 
 from cxredge.bundle import Bundle, Manifest, open_bundle
+from cxredge.conclusions import Outputs, conclude
 from cxredge.engines.base import EngineRequest, Session
 from cxredge.engines.registry import choose, open_session
 from cxredge.errors import Abstention, BundleError, Code, CxredgeError, UsageError
 from cxredge.pixels import Geometry, Percentiles, Placement
-from cxredge.plausibility import implausible_lungs
-from cxredge.postprocess import CleanMasks, Measures, clean_masks, decide, measure
 from cxredge.prediction import Evidence, Prediction, Renderer, Shape
 from cxredge.reading import Limits, Radiograph, Source, open_source, read_plane
-from cxredge.result import Anatomy, Finding, Gate, InputFacts, Notice, Ran, Record, Timing, notice
+from cxredge.result import Gate, InputFacts, Notice, Ran, Record, Timing, notice
 
 __all__ = ["BUNDLE_VARIABLE", "Model", "load"]
 
 BUNDLE_VARIABLE = "CXREDGE_BUNDLE"
 """The environment variable that names the bundle where none is given."""
-
-Outputs = dict[str, npt.NDArray[np.float32]]
 
 
 @dataclass(slots=True)
@@ -274,61 +271,27 @@ class Model:
 
     def _conclude(self, item: _Prepared, outputs: Outputs, point: str) -> Prediction:
         began = time.perf_counter()
-        findings = self._findings(outputs["logits"], point)
-        masks = clean_masks(outputs["masks"])
-        measures = measure(masks, item.placement, *item.shape)
-        gate = _gate(outputs.get("gate"))
-        refusal = self._refusal(gate, masks, measures)
-        warnings = item.warnings
-        if measures.cardiothoracic_ratio is None:
-            warnings += (notice(Code.HEART_NOT_FOUND),)
+        drawn = conclude(self.manifest, outputs, point, item.placement, item.shape, item.facts.pixel_spacing)
         item.clock.add("postprocess", (time.perf_counter() - began) * 1e3)
         evidence = Evidence(item.shape, item.placement, item.render)
-        if refusal is not None:
-            refusal.facts = item.facts
-            return self._refused(refusal, "abstained", item.clock, item.warnings, gate, evidence)
+        if drawn.refusal is not None:
+            drawn.refusal.facts = item.facts
+            return self._refused(drawn.refusal, "abstained", item.clock, item.warnings, drawn.gate, evidence)
         record = Record(
             input=item.facts,
             status="ok",
             bundle=self._bundle.facts,
             ran=self.ran,
-            findings=findings,
-            anatomy=_anatomy(measures, item.facts.pixel_spacing),
-            gate=gate,
-            warnings=warnings,
+            findings=drawn.findings,
+            anatomy=drawn.anatomy,
+            gate=drawn.gate,
+            warnings=item.warnings + drawn.warnings,
             timing_ms=item.clock.timing(),
         )
-        box = self.manifest.heatmaps.box
-        return Prediction(
-            record, Evidence(item.shape, item.placement, item.render, masks, outputs["heatmaps"], box)
+        pictures = replace(
+            evidence, masks=drawn.masks, heatmaps=outputs["heatmaps"], heatmap_box=self.manifest.heatmaps.box
         )
-
-    def _findings(self, logits: npt.NDArray[np.float32], point: str) -> tuple[Finding, ...]:
-        thresholds = np.array(self.manifest.thresholds(point))
-        calibrations = [entry.calibration for entry in self.manifest.findings]
-        scale = np.array([calibration.scale for calibration in calibrations])
-        offset = np.array([calibration.offset for calibration in calibrations])
-        probabilities, positive = decide(logits, scale, offset, thresholds)
-        return tuple(
-            Finding(label=label, probability=p, threshold=t, operating_point=point, positive=decision)
-            for label, p, t, decision in zip(
-                self.manifest.labels, probabilities.tolist(), thresholds.tolist(), positive.tolist(), strict=True
-            )
-        )
-
-    def _refusal(self, gate: Gate | None, masks: CleanMasks, measures: Measures) -> Abstention | None:
-        """The first reason not to trust the findings, from the pixels themselves."""
-        limits = self.manifest.gate
-        if gate is not None and limits is not None:
-            for code, value, limit in (
-                (Code.NOT_CHEST_BY_PIXELS, gate.not_chest, limits.not_chest),
-                (Code.INVERTED_BY_PIXELS, gate.inverted, limits.inverted),
-                (Code.TURNED_BY_PIXELS, gate.turned, limits.turned),
-            ):
-                if value >= limit:
-                    return Abstention(code, f"probability {value:.2f}, limit {limit:.2f}")
-        problem = implausible_lungs(masks, measures)
-        return Abstention(Code.IMPLAUSIBLE_LUNGS, problem) if problem else None
+        return Prediction(record, pictures)
 
     def _refused(
         self,
@@ -356,27 +319,6 @@ def _operating_point(manifest: Manifest, name: str | None) -> str:
     """The name that decides; raises where the bundle has none such."""
     manifest.thresholds(name)
     return name or manifest.default_operating_point
-
-
-def _gate(logits: npt.NDArray[np.float32] | None) -> Gate | None:
-    if logits is None:
-        return None
-    not_chest, inverted, turned = (float(1.0 / (1.0 + np.exp(-np.float64(value)))) for value in logits)
-    return Gate(not_chest=not_chest, inverted=inverted, turned=turned)
-
-
-def _anatomy(measures: Measures, spacing: tuple[float, float] | None) -> Anatomy:
-    areas = (measures.left_lung_px, measures.right_lung_px, measures.heart_px)
-    left, right, heart = (area * spacing[0] * spacing[1] if spacing else None for area in areas)
-    return Anatomy(
-        left_lung_px=areas[0],
-        right_lung_px=areas[1],
-        heart_px=areas[2],
-        left_lung_mm2=left,
-        right_lung_mm2=right,
-        heart_mm2=heart,
-        cardiothoracic_ratio=measures.cardiothoracic_ratio,
-    )
 
 
 def _renderer(radiograph: Radiograph, percentiles: Percentiles) -> Renderer:
