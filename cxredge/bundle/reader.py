@@ -56,6 +56,10 @@ class GraphFile:
         check_graph(data, self.file, self.input_size, self.outputs)
         return data
 
+    def golden(self) -> Golden:
+        """The bundle's golden input and outputs."""
+        return self.bundle.golden()
+
 
 class Bundle:
     """An open bundle. Use it as a context manager, or close it; reading is safe from several threads.
@@ -91,6 +95,20 @@ class Bundle:
         m = self.manifest
         return BundleFacts(name=m.name, version=m.version, sha256=self.sha256, clinical=m.clinical)
 
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """The precisions that it was sealed for: bf16 too, where running the fp32 graph so was checked."""
+        return tuple(str(precision) for precision in self.manifest.golden.tolerance)
+
+    def engines_for(self, precision: str) -> tuple[str, ...] | None:
+        """The engines that may run a precision; None for any."""
+        spec = self._graphs.get("fp32" if precision == "bf16" else precision)
+        return spec.engines if spec else ()
+
+    @property
+    def _graphs(self) -> dict[str, manifests.GraphSpec]:
+        return {str(precision): spec for precision, spec in self.manifest.graphs.items()}
+
     def read(self, name: str) -> bytes:
         """One file's bytes, as they were sealed.
 
@@ -116,11 +134,10 @@ class Bundle:
         Raises:
             BundleError: PRECISION_NOT_IN_BUNDLE, BUNDLE_HASH.
         """
-        graphs: dict[str, manifests.GraphSpec] = {str(key): value for key, value in self.manifest.graphs.items()}
-        spec = graphs.get(precision)
+        spec = self._graphs.get(precision)
         if spec is None:
             raise BundleError(
-                Code.PRECISION_NOT_IN_BUNDLE, f"asked for {precision!r}; there are {', '.join(sorted(graphs))}"
+                Code.PRECISION_NOT_IN_BUNDLE, f"asked for {precision!r}; there are {', '.join(sorted(self._graphs))}"
             )
         for _ in self._checked(spec.file):
             pass

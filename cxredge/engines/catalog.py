@@ -1,0 +1,56 @@
+"""The engines there are, by name."""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+from cxredge.engines.base import Availability, Engine
+from cxredge.errors import Code, EngineError
+
+__all__ = ["ENGINES", "availability", "engine", "module_name", "require"]
+
+ENGINES: dict[str, str] = {
+    "onnxruntime": "cxredge.engines.onnxruntime",
+    "openvino": "cxredge.engines.openvino",
+    "tensorrt": "cxredge.engines.tensorrt",
+}
+"""Each engine's module. The order settles ties of a measurement."""
+
+
+def module_name(name: str) -> str:
+    """The module of an engine.
+
+    Raises:
+        EngineError: ENGINE_UNKNOWN.
+    """
+    if name not in ENGINES:
+        raise EngineError(Code.ENGINE_UNKNOWN, f"{name!r}; there are {', '.join(ENGINES)}")
+    return ENGINES[name]
+
+
+def engine(name: str) -> Engine:
+    """An engine's module, which imports its vendor's package only when it has to.
+
+    Raises:
+        EngineError: ENGINE_UNKNOWN.
+    """
+    return cast("Engine", importlib.import_module(module_name(name)))
+
+
+def require(name: str) -> Engine:
+    """An engine that is installed and new enough.
+
+    Raises:
+        EngineError: ENGINE_UNKNOWN, or ENGINE_MISSING with what to install.
+    """
+    found = engine(name)
+    state = found.availability()
+    if not state.ok:
+        raise EngineError(Code.ENGINE_MISSING, f"{state.reason}; {state.install}")
+    return found
+
+
+def availability() -> dict[str, Availability]:
+    """The state of every engine, without importing any vendor's package."""
+    return {name: engine(name).availability() for name in ENGINES}

@@ -1,0 +1,162 @@
+"""OpenVINO: usually the fastest on Intel and AMD processors, and the one for Intel's graphics and NPUs.
+
+What is cached is OpenVINO's own export of the compiled graph, weights inside. The precision is always set and read
+back, because OpenVINO picks bf16 by itself where the processor has it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cxredge.engines.base import Array, Availability, EngineInfo, Job, Outputs
+from cxredge.engines.machine import at_least, cpu_identity, package_version
+from cxredge.errors import Code, EngineError
+
+__all__ = [
+    "MINIMUM",
+    "NAME",
+    "PACKAGE",
+    "SUFFIX",
+    "availability",
+    "compile",
+    "devices",
+    "machine",
+    "open",
+    "precisions",
+]
+
+NAME = "openvino"
+PACKAGE = "openvino"
+MINIMUM = "2025.0"
+SUFFIX = ".blob"
+
+# The type that everything but quantised operators runs in.
+_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
+_TYPE_NAMES = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
+_CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16", "int8": "INT8"}
+
+
+def availability() -> Availability:
+    """Whether openvino is installed and new enough."""
+    version, install = package_version(PACKAGE), f"pip install -U 'openvino>={MINIMUM}'"
+    if version is None:
+        return Availability(False, None, "openvino is not installed", install)
+    if not at_least(version, MINIMUM):
+        return Availability(False, version, f"openvino {version} is older than {MINIMUM}", install)
+    return Availability(True, version)
+
+
+def devices() -> tuple[str, ...]:
+    """OpenVINO's devices in lower case: `cpu`, `gpu`, `gpu.1`, `npu`."""
+    return tuple(name.lower() for name in _core().available_devices)
+
+
+def precisions(device: str) -> tuple[str, ...]:
+    """What the device computes natively, as it says itself."""
+    core = _core()
+    if device.upper() not in core.available_devices:
+        return ()
+    can = set(core.get_property(device.upper(), "OPTIMIZATION_CAPABILITIES"))
+    return tuple(name for name, capability in _CAPABILITIES.items() if capability in can)
+
+
+def machine(device: str) -> str:
+    """The processor; for anything else the device's own name and architecture too."""
+    if device == "cpu":
+        return f"cpu|{cpu_identity()}"
+    core = _core()
+    names = (core.get_property(device.upper(), key) for key in ("FULL_DEVICE_NAME", "DEVICE_ARCHITECTURE"))
+    return "|".join([device, *map(str, names), cpu_identity()])
+
+
+def compile(graph: bytes, job: Job, artefact: Path) -> None:  # noqa: A001 - the engines' common name
+    """Compile and export."""
+    core = _core()
+    _check_job(job)
+    compiled = core.compile_model(core.read_model(graph), job.device.upper(), _settings(job))
+    _read_back(compiled, job)
+    artefact.write_bytes(compiled.export_model().getvalue())
+
+
+def open(artefact: Path, job: Job) -> OpenVinoSession:  # noqa: A001 - the engines' common name
+    """Import what was exported."""
+    core = _core()
+    _check_job(job)
+    return OpenVinoSession(core.import_model(artefact.read_bytes(), job.device.upper(), _settings(job)), job)
+
+
+class OpenVinoSession:
+    """A compiled graph with one infer request a thread: a request is not safe to share."""
+
+    def __init__(self, compiled: Any, job: Job) -> None:
+        self._compiled = compiled
+        self._names = tuple(job.outputs)
+        self._local = threading.local()
+        self.info = _read_back(compiled, job)
+
+    def run(self, image: Array) -> Outputs:
+        """All outputs by name, copied out of the engine's memory."""
+        request = getattr(self._local, "request", None)
+        if request is None:
+            request = self._local.request = self._compiled.create_infer_request()
+        request.infer({"image": image}, share_inputs=True)
+        return {name: np.array(request.get_tensor(name).data) for name in self._names}
+
+    def close(self) -> None:
+        """Drop the graph and the requests."""
+        self._local = threading.local()
+        self._compiled = None
+
+
+@functools.cache
+def _core() -> Any:
+    return _module().Core()
+
+
+def _module() -> Any:
+    """The package, imported without `openvino_telemetry`, which its conversion tools would load to report to Intel.
+
+    Its own code takes a stub in place of a telemetry package that cannot be imported.
+    """
+    if "openvino" in sys.modules or "openvino_telemetry" in sys.modules:
+        return importlib.import_module("openvino")
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # "cannot be imported"
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        del sys.modules["openvino_telemetry"]
+
+
+def _check_job(job: Job) -> None:
+    if job.device not in devices():
+        raise EngineError(Code.DEVICE_MISSING, f"{NAME} has no {job.device} here")
+    if job.precision not in precisions(job.device):
+        raise EngineError(Code.PRECISION_UNSUPPORTED, f"{NAME} has no {job.precision} on {job.device}")
+
+
+def _settings(job: Job) -> dict[str, Any]:
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[job.precision], "PERFORMANCE_HINT": "LATENCY"}
+    if job.threads and job.device == "cpu":
+        settings["INFERENCE_NUM_THREADS"] = job.threads
+    return settings
+
+
+def _read_back(compiled: Any, job: Job) -> EngineInfo:
+    """What the compiled graph says of itself; an error where it is not what was asked."""
+    hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    if _TYPE_NAMES.get(hint, hint) != _TYPE_NAMES[_HINTS[job.precision]]:
+        raise EngineError(Code.PRECISION_UNSUPPORTED, f"{NAME} runs {hint} when asked for {job.precision}")
+    where = [str(device).lower() for device in compiled.get_property("EXECUTION_DEVICES")]
+    if job.device not in where:
+        raise EngineError(Code.DEVICE_MISSING, f"{NAME} runs on {', '.join(where)} when asked for {job.device}")
+    threads = int(compiled.get_property("INFERENCE_NUM_THREADS")) if job.device == "cpu" else None
+    if job.threads and threads is not None and threads > job.threads:  # fewer is its cap at the cores there are
+        raise EngineError(Code.ENGINE_FAILED, f"{NAME} took {threads} threads when asked for {job.threads}")
+    return EngineInfo(NAME, _module().get_version().split("-")[0], job.device, job.precision, threads)
