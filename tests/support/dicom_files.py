@@ -5,7 +5,6 @@ Run as a program it writes one drawn chest per transfer syntax: `python -m tests
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,0 +1,140 @@
+"""Is it a frontal chest radiograph, by its tags? What is known gets into the facts; what is not is a warning."""
+
+from __future__ import annotations
+
+import re
+
+from cxredge.dicom import tags as t
+from cxredge.dicom.tags import Tags, tag_text
+from cxredge.errors import Abstention, Code, CxredgeError
+from cxredge.result import Notice, notice
+
+__all__ = ["VIEWS", "check_body_part", "check_intent", "check_modality", "check_view", "view_of"]
+
+_MODALITIES = frozenset({"CR", "DX", "RG"})
+_RADIOGRAPHS = ("1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1.1")
+_FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
+_CHEST = ("CHEST", "THORAX", "LUNG")
+_LATERAL = frozenset({"LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT"})
+_OBLIQUE = frozenset(
+    {"LAO", "RAO", "LPO", "RPO", "LLO", "RLO", "OBL", "OBLIQUE"}
+    | {"LLD", "RLD", "DECUBITUS", "DECUB", "LORDOTIC", "LORD", "AX", "AXIAL"}
+)
+_FRONTAL = frozenset({"PA", "AP"})
+VIEWS = _LATERAL | _OBLIQUE | _FRONTAL
+"""The view names that are understood."""
+
+
+def check_modality(tags: Tags, *, has_pixels: bool) -> str | None:
+    """The modality, where it is a radiograph's; None where only the SOP class says so.
+
+    Raises:
+        Abstention: WRONG_MODALITY or MODALITY_UNKNOWN.
+        InputError: NO_PIXEL_DATA, where nothing says what the object is and it holds no image.
+    """
+    modality, sop_class = tags.text(t.MODALITY), tags.text(t.SOP_CLASS)
+    if modality in _MODALITIES:
+        return modality
+    if modality and modality != "OT":
+        raise Abstention(Code.WRONG_MODALITY, _code_string(modality), tag=tag_text(t.MODALITY))
+    if not modality and sop_class in _RADIOGRAPHS:
+        return None
+    if not has_pixels:
+        raise _no_pixels()
+    if sop_class and not sop_class.startswith(_SECONDARY_CAPTURE):
+        raise Abstention(Code.WRONG_MODALITY, "by its SOP class", tag=tag_text(t.SOP_CLASS))
+    raise Abstention(Code.MODALITY_UNKNOWN, _code_string(modality), tag=tag_text(t.MODALITY))
+
+
+def _no_pixels() -> CxredgeError:
+    from cxredge.errors import InputError
+
+    return InputError(Code.NO_PIXEL_DATA, tag=tag_text(t.PIXEL_DATA))
+
+
+def _code_string(value: str) -> str:
+    """Modality codes are two to eight capitals; anything else may be free text and is not repeated."""
+    return value if re.fullmatch(r"[A-Z]{2,8}", value) else ""
+
+
+def check_body_part(tags: Tags) -> Notice | None:
+    """A warning where no tag names the body part.
+
+    Raises:
+        Abstention: WRONG_BODY_PART.
+    """
+    part = tags.text(t.BODY_PART)
+    tag = t.BODY_PART
+    if not part:
+        tag = t.ANATOMIC_REGION
+        part = next((item.text(t.CODE_MEANING) for item in tags.items(tag)), "")
+    if not part:
+        return notice(Code.BODY_PART_UNKNOWN, tag=tag_text(t.BODY_PART))
+    if not any(word in part for word in _CHEST):
+        raise Abstention(Code.WRONG_BODY_PART, tag=tag_text(tag))
+    return None
+
+
+def view_of(tags: Tags) -> tuple[str, int] | None:
+    """The view's name and the tag that gives it; None where no tag names one that is understood."""
+    words = [word for value in tags.texts(t.VIEW_POSITION) for word in re.split(r"[^A-Z]+", value.upper())]
+    view, tag = _view_among(words), t.VIEW_POSITION
+    if view is None:
+        meanings = [item.text(t.CODE_MEANING) for item in tags.items(t.VIEW_CODE)]
+        view, tag = _view_in_words(" ".join(meanings)), t.VIEW_CODE
+    return None if view is None else (view, tag)
+
+
+def _view_among(words: list[str]) -> str | None:
+    """A lateral or oblique word outweighs a frontal one: "AP OBLIQUE" is oblique."""
+    for names in (_OBLIQUE, _LATERAL, _FRONTAL):
+        for word in words:
+            if word in names:
+                return word
+    return None
+
+
+def _view_in_words(meaning: str) -> str | None:
+    """The view in a code's meaning, as CID 4010 words it: "postero-anterior oblique", "left lateral", ..."""
+    if any(word in meaning for word in ("OBLIQUE", "DECUBITUS", "LORDOTIC", "AXIAL")):
+        return "OBLIQUE"
+    letters = re.sub(r"[^A-Z]", "", meaning)
+    if "POSTEROANTERIOR" in letters or "ANTEROPOSTERIOR" in letters:
+        return "PA" if "POSTEROANTERIOR" in letters else "AP"
+    return "LATERAL" if "LATERAL" in letters else None
+
+
+def check_view(tags: Tags) -> Notice | None:
+    """A warning where nothing says that the view is frontal.
+
+    Raises:
+        Abstention: LATERAL_VIEW or OBLIQUE_VIEW.
+    """
+    named = view_of(tags)
+    if named is not None:
+        view, tag = named
+        if view in _FRONTAL:
+            return None
+        code = Code.LATERAL_VIEW if view in _LATERAL else Code.OBLIQUE_VIEW
+        raise Abstention(code, view, tag=tag_text(tag))
+    return _check_orientation(tags)
+
+
+def _check_orientation(tags: Tags) -> Notice | None:
+    """PS3.3 C.7.6.1.1.1: the directions of the rows and of the columns, the main one first."""
+    directions = [value.upper()[:1] for value in tags.texts(t.PATIENT_ORIENTATION)]
+    if any(direction in ("A", "P") for direction in directions):
+        raise Abstention(Code.LATERAL_VIEW, "by the patient orientation", tag=tag_text(t.PATIENT_ORIENTATION))
+    if len(directions) == 2 and set(directions) & {"L", "R"} and set(directions) & {"H", "F"}:
+        return None
+    return notice(Code.VIEW_UNKNOWN, tag=tag_text(t.VIEW_POSITION))
+
+
+def check_intent(tags: Tags) -> None:
+    """Raise FOR_PROCESSING for raw detector data."""
+    if tags.text(t.PRESENTATION_INTENT) == "FOR PROCESSING":
+        raise Abstention(Code.FOR_PROCESSING, tag=tag_text(t.PRESENTATION_INTENT))
+    if not tags.text(t.PRESENTATION_INTENT) and tags.text(t.SOP_CLASS) == _FOR_PROCESSING_CLASS:
+        raise Abstention(Code.FOR_PROCESSING, tag=tag_text(t.SOP_CLASS))

@@ -1,0 +1,149 @@
+"""What a code stream says of itself, read off its header before anything is decoded.
+
+A decoder takes memory for the size that the code stream claims, whatever the DICOM tags say; so that size is checked
+first. JPEG: ITU-T T.81 B.2.2; JPEG-LS: T.87 C.2.2; JPEG 2000: T.800 A.5.1 and A.6.1; JPEG XL: ISO/IEC 18181-1 D.2.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from cxredge.errors import Code, InputError
+from cxredge.sources import typed_errors
+
+__all__ = ["StreamInfo", "jpeg_2000_info", "jpeg_frame_marker", "jpeg_info", "jpeg_xl_info"]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """A code stream's own header.
+
+    Attributes:
+        rows: height.
+        columns: width.
+        components: 1 for grey, 3 for colour.
+        precision: bits of a sample; None where the header was not read that far.
+        signed: whether samples are signed (JPEG 2000 only).
+        levels: how many times the image can be halved by decoding less of it (JPEG 2000 only).
+        origin: rows and columns by which the image is offset on JPEG 2000's reference grid.
+    """
+
+    rows: int
+    columns: int
+    components: int
+    precision: int | None
+    signed: bool = False
+    levels: int = 0
+    origin: tuple[int, int] = (0, 0)
+
+
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
+
+
+def jpeg_frame_marker(frame: bytes) -> tuple[int, int]:
+    """The marker that begins the frame header (SOFn, or SOF55 of JPEG-LS), and where its segment lies; 0, 0 if none."""
+    here = 2
+    while here + 4 <= len(frame) and frame[here] == 0xFF:
+        marker = frame[here + 1]
+        if marker == 0xFF or marker in _STANDALONE:  # fill bytes, markers without a segment
+            here += 1 if marker == 0xFF else 2
+            continue
+        if marker in _FRAMES:
+            return marker, here + 4
+        here += 2 + int.from_bytes(frame[here + 2 : here + 4], "big")
+    return 0, 0
+
+
+def jpeg_info(frame: bytes) -> StreamInfo:
+    """The frame header of a JPEG or JPEG-LS stream.
+
+    Raises:
+        InputError: CODESTREAM_BROKEN.
+    """
+    with typed_errors(Code.CODESTREAM_BROKEN, "no JPEG frame header"):
+        _, at = jpeg_frame_marker(frame)
+        if not frame.startswith(b"\xff\xd8") or not at:
+            raise InputError(Code.CODESTREAM_BROKEN, "no JPEG frame header")
+        precision, rows, columns, components = struct.unpack_from(">BHHB", frame, at)
+    return StreamInfo(rows, columns, components, precision)
+
+
+def jpeg_2000_info(frame: bytes) -> StreamInfo:
+    """The SIZ and COD segments of a JPEG 2000 or HTJ2K stream, bare or in a JP2 file.
+
+    Raises:
+        InputError: CODESTREAM_BROKEN.
+    """
+    with typed_errors(Code.CODESTREAM_BROKEN, "no JPEG 2000 header"):
+        start = 0 if frame[:4] == b"\xff\x4f\xff\x51" else frame.index(b"\xff\x4f\xff\x51", 0, 1 << 16)
+        right, bottom, left, top = struct.unpack_from(">4I", frame, start + 8)
+        components, depth = struct.unpack_from(">HB", frame, start + 40)
+        if right <= left or bottom <= top:
+            raise InputError(Code.CODESTREAM_BROKEN, "an empty image")
+        levels = _decomposition_levels(frame, start + 4)
+    precision, signed = (depth & 0x7F) + 1, bool(depth & 0x80)
+    return StreamInfo(bottom - top, right - left, components, precision, signed, levels, (top, left))
+
+
+def _decomposition_levels(frame: bytes, here: int) -> int:
+    """NL of the COD segment: the first segment after SIZ as a rule, anywhere in the main header by the standard."""
+    while True:
+        (length,) = struct.unpack_from(">H", frame, here)
+        marker = struct.unpack_from(">H", frame, here + length)[0]
+        here += length + 2
+        if marker == 0xFF52:
+            return min(frame[here + 7], 32)
+        if marker == 0xFF90 or marker < 0xFF00:  # the first tile, or no marker at all
+            raise InputError(Code.CODESTREAM_BROKEN, "no coding style in the JPEG 2000 header")
+
+
+class _Bits:
+    """Bits of a JPEG XL header: the least significant first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value = int.from_bytes(data, "little")
+
+    def take(self, count: int) -> int:
+        bits = self._value & ((1 << count) - 1)
+        self._value >>= count
+        return bits
+
+
+def jpeg_xl_info(frame: bytes) -> StreamInfo:
+    """The size header of a JPEG XL stream, bare or in its container; the bits per sample are left to the decoder.
+
+    Raises:
+        InputError: CODESTREAM_BROKEN.
+    """
+    with typed_errors(Code.CODESTREAM_BROKEN, "no JPEG XL header"):
+        start = 0 if frame[:2] == b"\xff\x0a" else _jpeg_xl_box(frame)
+        if frame[start : start + 2] != b"\xff\x0a":
+            raise InputError(Code.CODESTREAM_BROKEN, "no JPEG XL header")
+        bits = _Bits(frame[start + 2 : start + 14])
+        small = bits.take(1)
+        rows = _jpeg_xl_side(bits, small)
+        ratio = bits.take(3)
+        shares = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+        columns = rows * shares[ratio][0] // shares[ratio][1] if ratio else _jpeg_xl_side(bits, small)
+    return StreamInfo(rows, columns, 0, None)
+
+
+def _jpeg_xl_side(bits: _Bits, small: int) -> int:
+    return (bits.take(5) + 1) * 8 if small else bits.take((9, 13, 18, 30)[bits.take(2)]) + 1
+
+
+def _jpeg_xl_box(frame: bytes) -> int:
+    """Where the code stream begins in the container: after the header of its (first) box, and a part's number."""
+    here = 0
+    while here + 16 <= len(frame):
+        size, kind = int.from_bytes(frame[here : here + 4], "big"), frame[here + 4 : here + 8]
+        content = here + (16 if size == 1 else 8)
+        if kind in (b"jxlc", b"jxlp"):
+            return content + (4 if kind == b"jxlp" else 0)
+        step = int.from_bytes(frame[here + 8 : here + 16], "big") if size == 1 else size
+        if step < 8:
+            break
+        here += step
+    return len(frame)

@@ -1,0 +1,73 @@
+"""A header from a data set that pydicom has already read, or that a program has made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from cxredge.dicom import syntaxes
+from cxredge.dicom.header import Header, PixelElement
+from cxredge.dicom.tags import PIXEL_DATA, WANTED, Tags
+from cxredge.errors import Code
+from cxredge.result import Notice, notice
+from cxredge.sources import BytesBlob, typed_errors
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+__all__ = ["header_of"]
+
+
+def header_of(dataset: Dataset) -> Header:
+    """The same header that the file would have given.
+
+    The wanted attributes are written out and read back by pydicom, so that values set by a program and values read
+    from a file take one path; the pixel data is used where it lies.
+
+    Raises:
+        InputError: DICOM_BROKEN where an attribute holds what cannot be written.
+    """
+    from pydicom import Dataset
+    from pydicom.filebase import DicomBytesIO
+    from pydicom.filereader import data_element_generator
+    from pydicom.filewriter import write_dataset
+
+    with typed_errors(Code.DICOM_BROKEN, "an attribute that cannot be written"):
+        part = Dataset()
+        for tag in WANTED:
+            if tag in dataset:
+                part[tag] = dataset[tag]
+        file = DicomBytesIO()
+        file.is_implicit_VR, file.is_little_endian = False, True
+        write_dataset(file, part)
+        file.seek(0)
+        elements = {int(element.tag): element for element in data_element_generator(cast(BinaryIO, file), False, True)}
+        syntax, big_endian, warnings = _syntax(dataset)
+        return Header(
+            tags=Tags(elements),
+            syntax=syntax,
+            big_endian=big_endian,
+            pixels=_pixels(dataset, big_endian),
+            overlays=any(tag >> 24 == 0x60 and tag & 0xFFFF == 0x3000 for tag in dataset.keys()),  # noqa: SIM118
+            warnings=warnings,
+        )
+
+
+def _syntax(dataset: Dataset) -> tuple[str | None, bool, tuple[Notice, ...]]:
+    """Transfer syntax, big endian?, warnings. A data set in memory is no longer deflated."""
+    meta = getattr(dataset, "file_meta", None)
+    named = str(meta.get("TransferSyntaxUID", "") or "") if meta is not None else ""
+    if named:
+        return (syntaxes.EXPLICIT if named == syntaxes.DEFLATED else named), named == syntaxes.BIG_ENDIAN, ()
+    guess = (notice(Code.SYNTAX_GUESSED, tag="(0002,0010)"),)
+    encapsulated = PIXEL_DATA in dataset and dataset[PIXEL_DATA].is_undefined_length
+    big_endian = dataset.original_encoding[1] is False
+    return None if encapsulated else syntaxes.EXPLICIT, big_endian, guess
+
+
+def _pixels(dataset: Dataset, big_endian: bool) -> PixelElement | None:
+    if PIXEL_DATA not in dataset:
+        return None
+    element = dataset[PIXEL_DATA]
+    data = bytes(element.value or b"")
+    encapsulated = element.is_undefined_length or data[:4] == b"\xfe\xff\x00\xe0"
+    return PixelElement(BytesBlob(data), 0, None if encapsulated else len(data), big_endian and element.VR == "OW")
