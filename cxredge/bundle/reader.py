@@ -98,7 +98,8 @@ class Bundle:
     @property
     def precisions(self) -> tuple[str, ...]:
         """The precisions that it was sealed for: bf16 too, where running the fp32 graph so was checked."""
-        return tuple(str(precision) for precision in self.manifest.golden.tolerance)
+        sealed = {str(precision) for precision in self.manifest.golden.tolerance}
+        return tuple(precision for precision in manifests.RUN_PRECISIONS if precision in sealed)
 
     def engines_for(self, precision: str) -> tuple[str, ...] | None:
         """The engines that may run a precision; None for any."""
