@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import numpy.typing as npt
 
 from cxredge.errors import Code
+from cxredge.report.html import Case
 from cxredge.result import (
     LABELS,
     STRUCTURES,
@@ -14,6 +17,7 @@ from cxredge.result import (
     Finding,
     Gate,
     InputFacts,
+    Notice,
     Ran,
     Record,
     Timing,
@@ -21,9 +25,19 @@ from cxredge.result import (
 )
 from tests.support.phantom import draw_masks, draw_phantom
 
+WHEN = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
+HOSTILE = (
+    "</script><img src=x onerror=alert(1)>",
+    "</style><svg onload=alert(1)>",
+    "\"' onmouseover=alert(1) x='",
+    "--><iframe src=//example.org></iframe><!--",
+    "${style} $script &lt;b&gt;",
+    "a\x00b\x1b\u202e\udcff\nc",
+)
+
 
 def findings(probabilities: dict[str, float] | None = None, point: str = "balanced") -> tuple[Finding, ...]:
-    """Fourteen findings at threshold 0.4; 0.1 for every label that is not named."""
+    """Fourteen findings at threshold 0.4; small probabilities for labels that are not named."""
     given = {"Effusion": 0.81, "Cardiomegaly": 0.624, "Pneumonia": 0.3996} if probabilities is None else probabilities
     return tuple(
         Finding(
@@ -92,3 +106,19 @@ def evidence_of(rows: int, columns: int, centre: tuple[float, float] = (0.68, 0.
     y, x = (np.arange(rows)[:, None] + 0.5) / rows, (np.arange(columns)[None, :] + 0.5) / columns
     spot = np.exp(-(((x - centre[0]) / 0.12) ** 2) - ((y - centre[1]) / 0.1) ** 2)
     return spot.astype(np.float32)
+
+
+def full_case(record: Record | None = None, rows: int = 300, columns: int = 260) -> Case:
+    maps = {label: evidence_of(40, 35, (0.2 + 0.04 * i, 0.5)) for i, label in enumerate(LABELS)}
+    return Case(record or ok_record(), image_of(rows, columns), masks_of(rows, columns), maps)
+
+
+def with_text(text: str) -> Record:
+    """A record that says `text` wherever it can say anything."""
+    return ok_record(
+        input=InputFacts(path=text, sop_instance_uid=text, rows=300, columns=260, modality=text, view=text),
+        bundle=BundleFacts(name=text, version=text, sha256=text, clinical=False),
+        ran=Ran(engine=text, engine_version=text, device=text, precision=text),
+        warnings=(Notice(code=Code.NO_WINDOW, message=text, tag=text),),
+        findings=findings(point=text),
+    )
