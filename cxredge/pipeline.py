@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,11 @@ from cxredge.engines.registry import choose, open_session
 from cxredge.errors import Abstention, BundleError, Code, CxredgeError, UsageError
 from cxredge.pixels import Geometry, Percentiles, Placement
 from cxredge.prediction import Evidence, Prediction, Renderer, Shape
-from cxredge.reading import Limits, Radiograph, Source, open_source, read_plane
+from cxredge.reading import Limits, Radiograph, open_source, read_plane
 from cxredge.result import Gate, InputFacts, Notice, Ran, Record, Timing, notice
+
+if TYPE_CHECKING:
+    from cxredge.reading import Source
 
 __all__ = ["BUNDLE_VARIABLE", "Model", "load"]
 
@@ -219,12 +222,14 @@ class Model:
 
     def _prepare(self, source: Source, clock: _Clock) -> _Prepared:
         began = time.perf_counter()
-        radiograph = open_source(source, limits=self._limits)
-        clock.add("read", (time.perf_counter() - began) * 1e3)
+        known = InputFacts(path=os.fspath(source)) if isinstance(source, (str, Path)) else InputFacts()
         try:
+            radiograph = open_source(source, limits=self._limits)
+            known = radiograph.facts
+            clock.add("read", (time.perf_counter() - began) * 1e3)
             plane, placement, warnings, spent = read_plane(radiograph, self._geometry, self._percentiles)
         except CxredgeError as error:
-            error.facts = radiograph.facts
+            error.facts = error.facts or known
             raise
         for stage, milliseconds in spent.items():
             clock.add(stage, milliseconds)

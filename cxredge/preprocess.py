@@ -18,7 +18,12 @@ from cxredge.native import check, ffi, lib
 from cxredge.pixels import Fit, Geometry, Lut, Percentiles, PixelDescription, Placement, Window
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer as Buffer  # collections.abc.Buffer needs Python 3.12
+    from typing import TypeAlias
+
+    from _typeshed import ReadableBuffer
+
+    # collections.abc.Buffer needs Python 3.12, and only there do arrays count as one.
+    Buffer: TypeAlias = ReadableBuffer | npt.NDArray[Any]
 
 __all__ = ["PlaneBuilder", "make_plane", "placement", "window_from_percentiles"]
 
@@ -126,7 +131,7 @@ def window_from_percentiles(data: Buffer, description: PixelDescription, percent
 
 
 def make_plane(
-    data: Buffer | npt.NDArray[Any],
+    data: Buffer,
     description: PixelDescription,
     geometry: Geometry,
     *,

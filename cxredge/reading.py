@@ -124,7 +124,7 @@ def _fewest(radiograph: Radiograph, place: Placement, geometry: Geometry) -> tup
     plane_left, plane_top, plane_right, plane_bottom = place.plane
     rows = geometry.rows * (plane_bottom - plane_top) / (bottom - top)
     columns = geometry.columns * (plane_right - plane_left) / (right - left)
-    return min(radiograph.rows, -int(-rows // 1)), min(radiograph.columns, -int(-columns // 1))
+    return min(radiograph.rows, int(rows) + 1), min(radiograph.columns, int(columns) + 1)
 
 
 def _is_blank(plane: npt.NDArray[np.float32], place: Placement) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from cxredge.errors import Code, InputError
 from cxredge.sources import typed_errors
 
-__all__ = ["StreamInfo", "jpeg_2000_info", "jpeg_frame_marker", "jpeg_info", "jpeg_xl_info"]
+__all__ = ["StreamInfo", "check_jpeg_end", "jpeg_2000_info", "jpeg_frame_marker", "jpeg_info", "jpeg_xl_info"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,15 @@ def jpeg_info(frame: bytes) -> StreamInfo:
     return StreamInfo(rows, columns, components, precision)
 
 
+def check_jpeg_end(frame: bytes) -> None:
+    """Raise CODESTREAM_BROKEN where the end marker is missing: libjpeg would fill in the rest without a word.
+
+    Padding behind it is let pass: a fragment has an even length (PS3.5 A.4).
+    """
+    if not frame[-64:].rstrip(b"\0").endswith(b"\xff\xd9"):
+        raise InputError(Code.CODESTREAM_BROKEN, "the code stream ends early", tag="(7FE0,0010)")
+
+
 def jpeg_2000_info(frame: bytes) -> StreamInfo:
     """The SIZ and COD segments of a JPEG 2000 or HTJ2K stream, bare or in a JP2 file.
 
@@ -82,21 +91,40 @@ def jpeg_2000_info(frame: bytes) -> StreamInfo:
         components, depth = struct.unpack_from(">HB", frame, start + 40)
         if right <= left or bottom <= top:
             raise InputError(Code.CODESTREAM_BROKEN, "an empty image")
-        levels = _decomposition_levels(frame, start + 4)
+        levels, tiles = _main_header(frame, start + 4)
+        _check_tile_parts(frame, tiles)
     precision, signed = (depth & 0x7F) + 1, bool(depth & 0x80)
     return StreamInfo(bottom - top, right - left, components, precision, signed, levels, (top, left))
 
 
-def _decomposition_levels(frame: bytes, here: int) -> int:
-    """NL of the COD segment: the first segment after SIZ as a rule, anywhere in the main header by the standard."""
+def _main_header(frame: bytes, here: int) -> tuple[int, int]:
+    """The number of decompositions of the COD segment, and where the first tile-part begins."""
+    levels = None
     while True:
         (length,) = struct.unpack_from(">H", frame, here)
         marker = struct.unpack_from(">H", frame, here + length)[0]
         here += length + 2
         if marker == 0xFF52:
-            return min(frame[here + 7], 32)
-        if marker == 0xFF90 or marker < 0xFF00:  # the first tile, or no marker at all
-            raise InputError(Code.CODESTREAM_BROKEN, "no coding style in the JPEG 2000 header")
+            levels = min(frame[here + 7], 32)
+        if marker == 0xFF90 or marker < 0xFF00:  # the first tile-part, or no marker at all
+            break
+    if levels is None:
+        raise InputError(Code.CODESTREAM_BROKEN, "no coding style in the JPEG 2000 header")
+    return levels, here - 2
+
+
+def _check_tile_parts(frame: bytes, here: int) -> None:
+    """Every tile-part has to be there in full (T.800 A.4.2): some decoders go on without the rest.
+
+    The end marker itself may be missing: writers that pad or cut it are common, and no pixel depends on it.
+    """
+    while frame[here : here + 2] == b"\xff\x90":
+        (length,) = struct.unpack_from(">I", frame, here + 6)
+        if length == 0:  # up to the end of the code stream
+            return
+        if length < 14 or here + length > len(frame):
+            raise InputError(Code.CODESTREAM_BROKEN, "a tile ends early", tag="(7FE0,0010)")
+        here += length
 
 
 class _Bits:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxredge.dicom import syntaxes
-from cxredge.dicom.codestream import StreamInfo, jpeg_2000_info, jpeg_info, jpeg_xl_info
+from cxredge.dicom.codestream import StreamInfo, check_jpeg_end, jpeg_2000_info, jpeg_info, jpeg_xl_info
 from cxredge.errors import Code, InputError
 from cxredge.sources import typed_errors
 
@@ -169,6 +169,7 @@ def _pattern(array: Array) -> Array:
 def _jpeg(frame: bytes, request: Request, info: StreamInfo | None) -> Samples:  # noqa: ARG001
     import imagecodecs
 
+    check_jpeg_end(frame)
     colour = info is not None and info.components == 3
     array = imagecodecs.jpeg8_decode(frame, outcolorspace="RGB") if colour else imagecodecs.jpeg8_decode(frame)
     return Samples(array, info.precision if info else None)

@@ -42,7 +42,8 @@ def sniff_encoding(head: bytes) -> tuple[bool, bool] | None:
     if explicit:
         return False, little
     # Implicit VR exists in little endian only; the first elements are short.
-    plausible = little and int.from_bytes(head[4:8], "little") < 1 << 16
+    length = int.from_bytes(head[4:8], "little")
+    plausible = little and (length < 1 << 16 or length == 0xFFFFFFFF)
     return (True, True) if plausible else None
 
 

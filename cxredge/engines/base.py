@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Protocol
 
 import numpy as np
@@ -263,3 +264,11 @@ class CheckedSession:
             self._lock.wait_for(lambda: self._running == 0)
         if raw is not None:
             raw.close()
+
+    def __enter__(self) -> CheckedSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -107,13 +107,19 @@ def make_job(engine: Engine, graph: Graph, request: EngineRequest, cache: Cache)
     if graph.engines is not None and engine.NAME not in graph.engines:
         detail = f"the bundle allows its {graph.precision} graph on {', '.join(graph.engines)} only"
         raise EngineError(Code.PRECISION_UNSUPPORTED, detail)
-    device = request.device.lower()
-    if device == "auto":
-        there = engine.devices()
-        if not there:
-            raise EngineError(Code.DEVICE_MISSING, f"{engine.NAME} finds no device")
-        device = there[0]
+    device = _device(engine, request.device.lower())
+    if precision not in engine.precisions(device):
+        raise EngineError(Code.PRECISION_UNSUPPORTED, f"{engine.NAME} has no {precision} on {device}")
     return Job(device, precision, request.threads, graph.input_size, dict(graph.outputs), str(cache.folder))
+
+
+def _device(engine: Engine, asked: str) -> str:
+    if asked == "cpu":  # always there, if the engine has it at all; asking for a list may wake every driver
+        return asked
+    there = engine.devices()
+    if not there or asked not in ("auto", *there):
+        raise EngineError(Code.DEVICE_MISSING, f"{engine.NAME} has {', '.join(there) or 'no device'} here, not {asked}")
+    return there[0] if asked == "auto" else asked
 
 
 def facts_of(engine: Engine, graph: Graph, job: Job) -> dict[str, Any]:

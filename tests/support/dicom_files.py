@@ -164,7 +164,7 @@ def encode(pixels: Pixels, syntax: str, bits: int, *, error: int = 1, resolution
         predictor = 1 if syntax == JPEG_LOSSLESS_SV1 else 4
         return bytes(ic.jpeg8_encode(pixels, lossless=True, predictor=predictor, bitspersample=bits))
     if syntax in (JPEG_BASELINE, JPEG_EXTENDED):
-        return bytes(ic.jpeg8_encode(pixels, level=98, bitspersample=bits if pixels.dtype.itemsize > 1 else None))
+        return bytes(ic.jpeg8_encode(pixels, level=100, bitspersample=bits if pixels.dtype.itemsize > 1 else None))
     if syntax in (JPEG_LS, JPEG_LS_NEAR):
         # CharLS is called through imagecodecs, which writes the precision of the container: 8 or 16 bits.
         return bytes(ic.jpegls_encode(pixels, level=0 if syntax == JPEG_LS else error))

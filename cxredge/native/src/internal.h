@@ -9,13 +9,13 @@
 /* -------- kernels: the inner loops that have vector variants (isa.c picks one) -------- */
 
 /*
- * A linear window in units of the raw value: x = (raw ^ flip) & mask, t = clamp(x - base, low, high).
- * The flip turns two's complement into offset binary, so that one unsigned comparison order serves both signs.
+ * A linear window on the raw bits: x = (int16)((raw ^ flip) & mask), which orders as the stored values do; what is added
+ * up is clamp(x, low, high) - low. Everything is whole numbers, so the sums are exact in any order.
  */
-typedef struct ramp {
+typedef struct clamp16 {
     uint16_t flip, mask;
-    float base, low, high;
-} ramp;
+    int16_t low, high;
+} clamp16;
 
 /* For each output position: `width` weights (a multiple of 4, padded with 0) for inputs from `first` on. */
 typedef struct taps {
@@ -28,16 +28,17 @@ typedef struct taps {
 #define TAP_GROUP 4u
 
 /*
- * Every variant does the same float operations in the same order, so all give the same bits:
- * ramp_rows  sums[c] += weight * t(row r, column c), rows in order; stored pixels are 16-bit in host order, and may lie
- *            at odd addresses.
- * reduce     line[j] += (s0 + s2) + (s1 + s3), where s_l adds weights[4k + l] * sums[first + 4k + l] for rising k.
+ * Every variant gives the same bits:
+ * clamp_rows  sums[c] += clamped value of (row r, column c), for all rows, or = where `fresh`; stored pixels are 16-bit
+ *             in host order, and may lie at odd addresses. At least one row.
+ * reduce      line[j] += share * ((s0 + s1) + (s2 + s3)), where s_l adds weights[4k + l] * sums[first + 4k + l] for
+ *             rising k, each operation rounded by itself.
  */
 typedef struct kernels {
     const char *name;
-    void (*ramp_rows)(float *sums, const unsigned char *pixels, size_t row_bytes, size_t rows, size_t columns,
-                      const ramp *window, float weight);
-    void (*reduce)(const float *sums, const taps *columns, double *line);
+    void (*clamp_rows)(int32_t *sums, const unsigned char *pixels, size_t row_bytes, size_t rows, size_t columns,
+                       const clamp16 *window, int fresh);
+    void (*reduce)(const int32_t *sums, const taps *columns, double share, double *line);
 } kernels;
 
 extern const kernels cxr_kernels_plain, cxr_kernels_avx2, cxr_kernels_avx512, cxr_kernels_neon;
@@ -45,8 +46,9 @@ extern const kernels cxr_kernels_plain, cxr_kernels_avx2, cxr_kernels_avx512, cx
 /* The variant that CXREDGE_ISA or the machine asks for. */
 int cxr_kernels_choose(const kernels **chosen);
 
-void cxr_plain_ramp_rows(float *sums, const unsigned char *pixels, size_t row_bytes, size_t rows, size_t columns,
-                         const ramp *window, float weight);
+void cxr_plain_clamp_rows(int32_t *sums, const unsigned char *pixels, size_t row_bytes, size_t rows, size_t columns,
+                          const clamp16 *window, int fresh);
+void cxr_plain_reduce_from(size_t j, const int32_t *sums, const taps *columns, double share, double *line);
 
 #if !defined(CXR_FORCE_PLAIN) && (defined(__x86_64__) || defined(_M_X64))
 #define CXR_HAVE_X86 1
@@ -57,15 +59,27 @@ void cxr_plain_ramp_rows(float *sums, const unsigned char *pixels, size_t row_by
 
 /* -------- tone: one stored value to one display value -------- */
 
+/* A display value as a whole number: 1 is 2^25, so that 32 of them fit an int32_t. */
+#define DISPLAY_ONE 33554432.0
+/* Rows that may be summed before the sums are reduced. */
+#define MAX_PENDING 32u
+/* A window with fractional ends is a weighted mean of at most this many windows with whole ends. */
+#define MAX_PARTS 3u
+
 typedef struct tone {
     cxr_plane_desc desc; /* with its own copies of the lookup tables */
     uint32_t shift, mask, sign;
     uint16_t *modality_table, *voi_table;
-    int has_ramp;
-    ramp window;  /* if has_ramp: display = (t - window.low) * scale, or 1 - that if falling */
-    double scale; /* if has_ramp */
-    int falling;  /* if has_ramp */
-    float *table; /* display by (raw >> shift) & mask, for at most 16 bits without a ramp; else NULL */
+
+    /*
+     * How sums become display values: their mean m gives (m + offset) * scale. The sums are those of `parts` windows,
+     * one after another, each counting for `shares`; without windows (parts 0) they are of the table.
+     */
+    uint32_t parts;
+    clamp16 windows[MAX_PARTS];
+    double shares[MAX_PARTS];
+    double offset, scale;
+    int32_t *table; /* DISPLAY_ONE * display by (raw >> shift) & mask, for at most 16 bits; else NULL */
 } tone;
 
 int cxr_tone_init(tone *t, const cxr_plane_desc *desc);
@@ -78,9 +92,11 @@ int64_t cxr_stored_value(const tone *t, uint32_t raw);
 double cxr_display_value(const tone *t, int64_t stored);
 /* The modality value of one stored value. */
 double cxr_modality_value(const tone *t, int64_t stored);
-/* sums[c] += weight * display (or t) of `columns` pixels of one row. */
-void cxr_tone_add(const tone *t, const kernels *k, float *sums, const unsigned char *pixels, size_t row_bytes,
-                  size_t rows, size_t columns, float weight);
+/* How many rows of `stride` sums cxr_tone_add fills: one for each window, or one. */
+uint32_t cxr_tone_parts(const tone *t);
+/* Adds `columns` pixels of each row to the sums, or where `fresh` begins them. */
+void cxr_tone_add(const tone *t, const kernels *k, int32_t *sums, size_t stride, const unsigned char *pixels,
+                  size_t row_bytes, size_t rows, size_t columns, int fresh);
 
 /* -------- description, geometry -------- */
 

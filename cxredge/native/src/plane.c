@@ -1,18 +1,16 @@
 /*
  * The handle: stored pixels in, plane out.
  *
- * The resize is separable, and the rows come first. Stored rows are turned into display values and added up column by
- * column into one float row that stays in the first-level cache; only when an output row is complete is that row
- * reduced to the output's columns, in double. So each stored pixel costs one conversion and one addition, both of which
- * vectorise, and the horizontal step costs one pass for every output row instead of one for every source row.
+ * The resize is separable, and the rows come first. Stored rows are turned into whole numbers and added up column by
+ * column into one row of sums that stays in the first-level cache; only when an output row is complete is that row
+ * reduced to the output's columns, in double. So each stored pixel costs a clamp and an addition of integers, which
+ * vectorise and are exact, and the horizontal step costs two passes for every output row instead of one for every
+ * source row.
  */
 #include "internal.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-/* A float32 holds the sum of this many rows of 16-bit values to about 1e-6; then it goes into a double. */
-#define MAX_PENDING 32u
 
 struct cxr_plane {
     int failed;   /* the first failure: nothing is possible any more */
@@ -31,14 +29,19 @@ struct cxr_plane {
     uint32_t row;         /* the next stored row */
     uint32_t out;         /* the output row in the making, counted in the box */
     size_t pending;       /* rows in `sums` */
-    float *sums;          /* one for each column used, and zeros for the padded taps */
-    double *line;         /* one for each output column */
-    double *previous;     /* the source row before, reduced; enlarging only */
+    size_t stride;        /* columns used, and zeros for the padded taps */
+    int32_t *sums;        /* `stride` for each part of the tone */
+    double *line;         /* the output row in the making, one for each column */
+    double *other;        /* shrinking: a source row on a border; enlarging: the source row before */
     unsigned char *carry; /* the begun row between two chunks */
     size_t carried;
     unsigned char *swapped; /* a row in host order; other byte orders only */
     float *output;
 };
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
 
 static size_t columns_used(const cxr_plane *p) {
     return p->columns.end - p->columns.begin;
@@ -71,13 +74,14 @@ static int set_box(cxr_plane *p, const cxr_plane_desc *d) {
 
 static int allocate(cxr_plane *p, const cxr_plane_desc *d) {
     int swap = d->bits_allocated > 8 && (d->big_endian != 0) != cxr_host_is_big_endian();
-    p->sums = calloc(columns_used(p) + p->columns.width, sizeof *p->sums);
+    p->stride = columns_used(p) + p->columns.width;
+    p->sums = calloc(p->stride * cxr_tone_parts(&p->tone), sizeof *p->sums);
     p->line = calloc(p->box_columns, sizeof *p->line);
-    p->previous = calloc(p->box_columns, sizeof *p->previous);
+    p->other = calloc(p->box_columns, sizeof *p->other);
     p->carry = malloc(p->row_bytes);
     p->swapped = malloc(swap ? p->row_bytes : 1);
     p->output = calloc((size_t)p->plane_rows * p->plane_columns, sizeof *p->output);
-    if (!p->sums || !p->line || !p->previous || !p->carry || !p->swapped || !p->output)
+    if (!p->sums || !p->line || !p->other || !p->carry || !p->swapped || !p->output)
         return CXR_ERR_MEMORY;
     if (!swap) {
         free(p->swapped);
@@ -131,7 +135,7 @@ void cxr_plane_destroy(cxr_plane *plane) {
     cxr_taps_free(&plane->columns);
     free(plane->sums);
     free(plane->line);
-    free(plane->previous);
+    free(plane->other);
     free(plane->carry);
     free(plane->swapped);
     free(plane->output);
@@ -140,40 +144,40 @@ void cxr_plane_destroy(cxr_plane *plane) {
 
 /* -------- rows -------- */
 
-/* Adds `rows` stored rows with one weight to the sums. */
-static void add_rows(cxr_plane *p, const unsigned char *pixels, size_t rows, double weight) {
-    size_t skipped = p->columns.begin * p->pixel_bytes, used = columns_used(p);
-    p->pending += rows;
-    if (p->swapped == NULL) {
-        cxr_tone_add(&p->tone, p->kernels, p->sums, pixels + skipped, p->row_bytes, rows, used, (float)weight);
-        return;
-    }
-    for (; rows > 0; rows--, pixels += p->row_bytes) {
-        cxr_swap_pixels(p->swapped, pixels + skipped, used * p->pixel_bytes, p->tone.desc.bits_allocated);
-        cxr_tone_add(&p->tone, p->kernels, p->sums, p->swapped, p->row_bytes, 1, used, (float)weight);
+/* Adds stored rows to the sums; there is room for them. */
+static void add_rows(cxr_plane *p, const unsigned char *pixels, size_t rows) {
+    const tone *t = &p->tone;
+    const size_t used = columns_used(p), together = p->swapped == NULL ? rows : 1;
+    pixels += p->columns.begin * p->pixel_bytes;
+    for (; rows > 0; rows -= together, pixels += together * p->row_bytes) {
+        const unsigned char *source = pixels;
+        if (p->swapped != NULL) {
+            cxr_swap_pixels(p->swapped, pixels, used * p->pixel_bytes, t->desc.bits_allocated);
+            source = p->swapped;
+        }
+        cxr_tone_add(t, p->kernels, p->sums, p->stride, source, p->row_bytes, together, used, p->pending == 0);
+        p->pending += together;
     }
 }
 
-/* Reduces what is pending into the line. */
-static void flush(cxr_plane *p) {
+/* Reduces the pending sums to the output's columns and adds them to `line`. */
+static void flush(cxr_plane *p, double *line) {
+    const uint32_t parts = cxr_tone_parts(&p->tone);
     if (p->pending == 0)
         return;
-    p->kernels->reduce(p->sums, &p->columns, p->line);
-    memset(p->sums, 0, columns_used(p) * sizeof *p->sums);
-    p->pending = 0;
+    for (uint32_t i = 0; i < parts; i++)
+        p->kernels->reduce(p->sums + i * p->stride, &p->columns, p->tone.parts > 0 ? p->tone.shares[i] : 1, line);
+    p->pending = 0; /* the next rows begin the sums anew */
 }
 
-/* Writes one output row from two reduced rows: a * keep + b * part, both of the same unit. */
+/* Writes one output row: a * keep + b * part, as display values. */
 static void write_row(cxr_plane *p, const double *a, double keep, const double *b, double part) {
-    const tone *t = &p->tone;
+    const double offset = p->tone.offset, scale = p->tone.scale;
     float *to = p->output + (size_t)(p->box_top + p->out) * p->plane_columns + p->box_left;
     for (uint32_t j = 0; j < p->box_columns; j++) {
-        double value = a[j] * keep + b[j] * part;
-        if (t->has_ramp) {
-            value = (value - (double)t->window.low) * t->scale;
-            value = t->falling ? 1 - value : value;
-        }
-        to[j] = (float)(value < 0 ? 0 : value > 1 ? 1 : value); /* rounding may leave 0..1 by a few 1e-8 */
+        double value = (a[j] * keep + b[j] * part + offset) * scale;
+        value = value > 0 ? value : 0; /* rounding may leave 0..1 by a hair */
+        to[j] = (float)(value < 1 ? value : 1);
     }
     p->out++;
 }
@@ -183,55 +187,67 @@ static double row_edge(const cxr_plane *p, uint32_t i) {
     return i == p->box_rows ? p->bottom : p->top + (p->bottom - p->top) * i / p->box_rows;
 }
 
-/* The output row in the making has all its rows. */
-static void complete_row(cxr_plane *p, double begin, double end) {
-    flush(p);
-    write_row(p, p->line, 1 / (end - begin), p->line, 0);
+/* The output row in the making has all that it needs. */
+static void complete_row(cxr_plane *p, double height) {
+    write_row(p, p->line, 1 / height, p->line, 0);
     memset(p->line, 0, p->box_columns * sizeof *p->line);
 }
 
-/*
- * The axis shrinks: takes as many of the `rows` stored rows at `pixels` as go the same way, and says how many. A row on
- * a border is taken twice, by parts: 0 is said the first time.
- */
+/* One stored row that lies across a border: each output row that it touches gets its part of it. */
+static void share_row(cxr_plane *p, const unsigned char *pixels) {
+    const double top = p->row, bottom = top + 1;
+    flush(p, p->line);
+    memset(p->other, 0, p->box_columns * sizeof *p->other);
+    add_rows(p, pixels, 1);
+    flush(p, p->other);
+    while (p->out < p->box_rows) {
+        double begin = row_edge(p, p->out), end = row_edge(p, p->out + 1);
+        double part = fmin(bottom, end) - fmax(top, begin);
+        if (part <= 0)
+            return;
+        for (uint32_t j = 0; j < p->box_columns; j++)
+            p->line[j] += part * p->other[j];
+        if (bottom < end)
+            return;
+        complete_row(p, end - begin);
+    }
+}
+
+/* The axis shrinks: takes as many of the `rows` stored rows at `pixels` as go the same way, and says how many. */
 static size_t average_some(cxr_plane *p, const unsigned char *pixels, size_t rows) {
-    double begin = row_edge(p, p->out), end = row_edge(p, p->out + 1);
-    double first = p->row;
-    size_t taken = 1;
+    const double begin = row_edge(p, p->out), end = row_edge(p, p->out + 1), first = p->row;
     if (first + 1 <= begin)
         return 1; /* above the image's box */
-    if (first >= begin && first + 1 <= end) {
-        double whole = floor(end) - first;
-        size_t room = MAX_PENDING - p->pending;
-        taken = rows < room ? rows : room;
-        taken = whole < (double)taken ? (size_t)whole : taken;
-        add_rows(p, pixels, taken, 1);
-    } else {
-        add_rows(p, pixels, 1, fmin(first + 1, end) - fmax(first, begin));
-        taken = first + 1 <= end;
+    if (first < begin || first + 1 > end) {
+        share_row(p, pixels);
+        return 1;
     }
-    if (first + (double)taken >= end || taken == 0)
-        complete_row(p, begin, end);
-    else if (p->pending >= MAX_PENDING)
-        flush(p);
+    size_t whole = (size_t)(floor(end) - first), taken = smaller(smaller(rows, MAX_PENDING - p->pending), whole);
+    add_rows(p, pixels, taken);
+    if (first + (double)taken >= end) {
+        flush(p, p->line);
+        complete_row(p, end - begin);
+    } else if (p->pending >= MAX_PENDING) {
+        flush(p, p->line);
+    }
     return taken;
 }
 
 /* The axis grows: reduces one stored row, and writes the output rows that lie between it and the row before. */
 static void interpolate_one(cxr_plane *p, const unsigned char *pixels) {
-    double *swap = p->previous;
-    p->previous = p->line;
-    p->line = swap;
+    double *before = p->line;
+    p->line = p->other;
+    p->other = before;
     memset(p->line, 0, p->box_columns * sizeof *p->line);
-    add_rows(p, pixels, 1, 1);
-    flush(p);
-    for (; p->out < p->box_rows; ) {
+    add_rows(p, pixels, 1);
+    flush(p, p->line);
+    while (p->out < p->box_rows) {
         double centre = p->top + (p->out + 0.5) * (p->bottom - p->top) / p->box_rows - 0.5;
         centre = fmin(fmax(centre, 0), p->rows - 1.0);
         if (centre > p->row)
             return;
         double part = centre - (p->row - 1.0); /* of this row; the rest is of the row before */
-        write_row(p, p->previous, 1 - part, p->line, part);
+        write_row(p, p->other, 1 - part, p->line, part);
     }
 }
 
@@ -255,10 +271,6 @@ static void take_rows(cxr_plane *p, const unsigned char *pixels, size_t rows) {
 static int fail(cxr_plane *p, int status) {
     p->failed = 1;
     return status;
-}
-
-static size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
 }
 
 /* Completes the begun row; returns how many bytes that took. */
@@ -320,9 +332,16 @@ int cxr_plane_finish(cxr_plane *plane, float *output, size_t count) {
 }
 
 void cxr_swap_pixels(unsigned char *to, const unsigned char *from, size_t bytes, uint32_t bits) {
-    size_t size = bits / 8;
-    for (size_t i = 0; i + size <= bytes; i += size) {
-        for (size_t b = 0; b < size; b++)
-            to[i + b] = from[i + size - 1 - b];
+    if (bits == 8)
+        memcpy(to, from, bytes);
+    for (size_t i = 0; bits == 16 && i < bytes; i += 2) {
+        to[i] = from[i + 1];
+        to[i + 1] = from[i];
+    }
+    for (size_t i = 0; bits == 32 && i < bytes; i += 4) {
+        to[i] = from[i + 3];
+        to[i + 1] = from[i + 2];
+        to[i + 2] = from[i + 1];
+        to[i + 3] = from[i];
     }
 }

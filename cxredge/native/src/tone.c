@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* A ramp works in float32: beyond these bounds, or on a narrow window, a table or the direct way is more exact. */
-#define RAMP_MIN_WIDTH 16.0
-#define RAMP_MAX_VALUE 16777216.0 /* 2^24 */
+/* Narrower windows (in stored values) and wilder bounds go by table: they gain nothing from a clamp. */
+#define CLAMP_MIN_WIDTH 1.0
+#define CLAMP_MAX_BOUND 1099511627776.0 /* 2^40 */
 
 static double look_up(const uint16_t *table, const cxr_lut *lut, double input) {
     double index = input - lut->first;
@@ -63,40 +63,77 @@ int64_t cxr_stored_value(const tone *t, uint32_t raw) {
     return (bits ^ t->sign) - (int64_t)t->sign;
 }
 
-/* Composes a linear window with a linear rescale, where that loses nothing. */
-static void find_ramp(tone *t) {
-    const cxr_plane_desc *d = &t->desc;
+/* The ends of a linear window in stored values, begin < end; `falling` where the display value falls along it. */
+static int stored_ends(const cxr_plane_desc *d, double *begin, double *end, int *falling) {
     if (d->bits_allocated != 16 || d->modality != CXR_MODALITY_RESCALE || d->slope == 0)
-        return;
+        return 0;
     if (d->voi != CXR_VOI_LINEAR && d->voi != CXR_VOI_LINEAR_EXACT)
-        return;
+        return 0;
     double low, high;
     window_ends(d, &low, &high);
-    double begin = (low - d->intercept) / d->slope, end = (high - d->intercept) / d->slope;
-    int falling = begin > end;
-    if (falling) {
-        double swap = begin;
-        begin = end;
-        end = swap;
+    low = (low - d->intercept) / d->slope;
+    high = (high - d->intercept) / d->slope;
+    *begin = fmin(low, high);
+    *end = fmax(low, high);
+    *falling = (low > high) != (d->inverted != 0);
+    return *end - *begin >= CLAMP_MIN_WIDTH && fabs(*begin) <= CLAMP_MAX_BOUND && fabs(*end) <= CLAMP_MAX_BOUND;
+}
+
+/*
+ * A clamp to fractional ends as a mean of clamps to whole ends. Between two whole numbers a clamp is linear in its end,
+ * so clamp(x, b, e) is the mean of clamp(x, floor(b + u), floor(e + u)) over u in 0..1, exactly, for whole x. The
+ * floors change at u = 1 - frac(b) and u = 1 - frac(e): three parts at most.
+ */
+static void split_window(tone *t, double begin, double end) {
+    double at_begin = 1 - (begin - floor(begin)), at_end = 1 - (end - floor(end));
+    const double cuts[MAX_PARTS + 1] = {0, fmin(at_begin, at_end), fmax(at_begin, at_end), 1};
+    for (size_t i = 0; i < MAX_PARTS; i++) {
+        if (cuts[i + 1] <= cuts[i])
+            continue;
+        clamp16 *w = &t->windows[t->parts];
+        w->flip = t->windows[0].flip;
+        w->mask = t->windows[0].mask;
+        w->low = (int16_t)(floor(begin) + (cuts[i] >= at_begin));
+        w->high = (int16_t)(floor(end) + (cuts[i] >= at_end));
+        t->shares[t->parts] = cuts[i + 1] - cuts[i];
+        t->parts++;
     }
-    if (!(end - begin >= RAMP_MIN_WIDTH && begin >= -RAMP_MAX_VALUE && end <= RAMP_MAX_VALUE))
+}
+
+/* Composes a linear window with a linear rescale into clamps of the raw bits, where that is possible. */
+static void find_clamp(tone *t) {
+    double begin, end;
+    int falling;
+    if (!stored_ends(&t->desc, &begin, &end, &falling))
         return;
-    /* In units of the raw bits: offset binary (t->sign), not shifted down. */
+    /*
+     * The raw bits are not shifted down, and compared as int16: offset binary, and where the highest bit is used,
+     * half of the range taken off.
+     */
     double unit = (double)(1u << t->shift);
-    begin = (begin + t->sign) * unit;
-    end = (end + t->sign) * unit;
-    double base = (double)(float)floor(begin);
-    t->has_ramp = 1;
-    t->falling = falling != (d->inverted != 0);
-    t->scale = 1 / (end - begin);
-    t->window.flip = (uint16_t)(t->sign << t->shift);
-    t->window.mask = (uint16_t)(t->mask << t->shift);
-    t->window.base = (float)base;
-    t->window.low = (float)(begin - base);
-    t->window.high = (float)(end - base);
+    uint32_t raw_mask = t->mask << t->shift;
+    uint32_t top = raw_mask & 0x8000u;
+    begin = (begin + t->sign) * unit - top;
+    end = (end + t->sign) * unit - top;
+    double least = -(double)top, most = (double)raw_mask - top;
+    if (begin >= most || end <= least)
+        return; /* one value throughout */
+    t->windows[0].flip = (uint16_t)(t->sign << t->shift ^ top);
+    t->windows[0].mask = (uint16_t)raw_mask;
+    double first = fmax(begin, least), last = fmin(end, most);
+    split_window(t, first, last);
+    /* The parts' own offsets have the mean `first`. */
+    t->scale = (falling ? -1 : 1) / (end - begin);
+    t->offset = falling ? first - end : first - begin;
+}
+
+static int32_t display_number(const tone *t, uint32_t raw) {
+    return (int32_t)(cxr_display_value(t, cxr_stored_value(t, raw)) * DISPLAY_ONE + 0.5);
 }
 
 static int fill_table(tone *t) {
+    t->scale = 1 / DISPLAY_ONE;
+    t->offset = 0;
     if (t->desc.bits_stored > 16)
         return CXR_OK;
     size_t count = (size_t)t->mask + 1;
@@ -104,7 +141,7 @@ static int fill_table(tone *t) {
     if (t->table == NULL)
         return CXR_ERR_MEMORY;
     for (size_t i = 0; i < count; i++)
-        t->table[i] = (float)cxr_display_value(t, cxr_stored_value(t, (uint32_t)i << t->shift));
+        t->table[i] = display_number(t, (uint32_t)i << t->shift);
     return CXR_OK;
 }
 
@@ -135,8 +172,8 @@ int cxr_tone_init(tone *t, const cxr_plane_desc *desc) {
 }
 
 int cxr_tone_prepare(tone *t) {
-    find_ramp(t);
-    return t->has_ramp ? CXR_OK : fill_table(t);
+    find_clamp(t);
+    return t->parts > 0 ? CXR_OK : fill_table(t);
 }
 
 void cxr_tone_free(tone *t) {
@@ -147,40 +184,51 @@ void cxr_tone_free(tone *t) {
     t->table = NULL;
 }
 
-static void add_by_table(const tone *t, float *sums, const unsigned char *pixels, size_t columns, float weight) {
-    const float *table = t->table;
-    const uint32_t shift = t->shift, mask = t->mask;
-    switch (t->desc.bits_allocated) {
-    case 8:
-        for (size_t c = 0; c < columns; c++)
-            sums[c] += weight * table[(pixels[c] >> shift) & mask];
-        break;
-    case 16:
-        for (size_t c = 0; c < columns; c++)
-            sums[c] += weight * table[(cxr_load16(pixels + 2 * c) >> shift) & mask];
-        break;
-    default:
-        for (size_t c = 0; c < columns; c++)
-            sums[c] += weight * table[(cxr_load32(pixels + 4 * c) >> shift) & mask];
+static inline int32_t look(const tone *t, const unsigned char *row, size_t c, uint32_t bits) {
+    return t->table[(cxr_load(row + c * (bits / 8), bits) >> t->shift) & t->mask];
+}
+
+/* Four rows at a time: each sum is then loaded and stored once for four pixels. `bits` is a constant where called. */
+static inline void add_by_table(const tone *t, int32_t *sums, const unsigned char *pixels, size_t row_bytes,
+                                size_t rows, size_t columns, uint32_t bits) {
+    for (; rows >= 4; rows -= 4, pixels += 4 * row_bytes) {
+        const unsigned char *a = pixels, *b = a + row_bytes, *c = b + row_bytes, *d = c + row_bytes;
+        for (size_t i = 0; i < columns; i++)
+            sums[i] += (look(t, a, i, bits) + look(t, b, i, bits)) + (look(t, c, i, bits) + look(t, d, i, bits));
+    }
+    for (; rows > 0; rows--, pixels += row_bytes) {
+        for (size_t i = 0; i < columns; i++)
+            sums[i] += look(t, pixels, i, bits);
     }
 }
 
 /* More than 16 bits: too many values for a table. */
-static void add_directly(const tone *t, float *sums, const unsigned char *pixels, size_t columns, float weight) {
-    for (size_t c = 0; c < columns; c++)
-        sums[c] += weight * (float)cxr_display_value(t, cxr_stored_value(t, cxr_load32(pixels + 4 * c)));
+static void add_directly(const tone *t, int32_t *sums, const unsigned char *pixels, size_t row_bytes, size_t rows,
+                         size_t columns) {
+    for (; rows > 0; rows--, pixels += row_bytes) {
+        for (size_t i = 0; i < columns; i++)
+            sums[i] += display_number(t, cxr_load32(pixels + 4 * i));
+    }
 }
 
-void cxr_tone_add(const tone *t, const kernels *k, float *sums, const unsigned char *pixels, size_t row_bytes,
-                  size_t rows, size_t columns, float weight) {
-    if (t->has_ramp) {
-        k->ramp_rows(sums, pixels, row_bytes, rows, columns, &t->window, weight);
+uint32_t cxr_tone_parts(const tone *t) {
+    return t->parts > 0 ? t->parts : 1;
+}
+
+void cxr_tone_add(const tone *t, const kernels *k, int32_t *sums, size_t stride, const unsigned char *pixels,
+                  size_t row_bytes, size_t rows, size_t columns, int fresh) {
+    for (uint32_t i = 0; i < t->parts; i++)
+        k->clamp_rows(sums + i * stride, pixels, row_bytes, rows, columns, &t->windows[i], fresh);
+    if (t->parts > 0)
         return;
-    }
-    for (size_t r = 0; r < rows; r++, pixels += row_bytes) {
-        if (t->table != NULL)
-            add_by_table(t, sums, pixels, columns, weight);
-        else
-            add_directly(t, sums, pixels, columns, weight);
-    }
+    if (fresh)
+        memset(sums, 0, columns * sizeof *sums);
+    if (t->table == NULL)
+        add_directly(t, sums, pixels, row_bytes, rows, columns);
+    else if (t->desc.bits_allocated == 8)
+        add_by_table(t, sums, pixels, row_bytes, rows, columns, 8);
+    else if (t->desc.bits_allocated == 16)
+        add_by_table(t, sums, pixels, row_bytes, rows, columns, 16);
+    else
+        add_by_table(t, sums, pixels, row_bytes, rows, columns, 32);
 }
