@@ -55,7 +55,6 @@ class Code(enum.StrEnum):
     SMALL_IMAGE = "small_image"
     PRESENTATION_CONFLICT = "presentation_conflict"
     HEART_NOT_FOUND = "heart_not_found"
-    PARTIAL_DECODE = "partial_decode"
 
     # Abstentions: no findings are given.
     WRONG_MODALITY = "wrong_modality"
@@ -212,11 +211,6 @@ def _table() -> dict[Code, Meaning]:
             warning,
             "No heart was found, so there is no cardiothoracic ratio.",
             "Look at the outlines before trusting the findings.",
-        ),
-        c.PARTIAL_DECODE: m(
-            warning,
-            "The decoder reported a damaged code stream but gave a whole image.",
-            "Send the image again from its source.",
         ),
         c.WRONG_MODALITY: m(
             abstained, "The file is not a radiograph by its modality.", "Send CR or DX images of the chest."

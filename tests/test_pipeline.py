@@ -60,7 +60,7 @@ def test_probability_is_the_calibrated_logit_of_the_graph(model: cxredge.Model, 
     left = (256 - width) // 2
     plane[:, left : left + width] = _area(display, 256, width)
     with open_bundle(tiny_bundle) as bundle:
-        session = onnxruntime.InferenceSession(bundle.graph("fp32").data, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(bundle.graph("fp32").read(), providers=["CPUExecutionProvider"])
     logits = session.run(["logits"], {"image": plane[None, None]})[0][0]
     np.testing.assert_allclose(probabilities(model.predict(scan)), 1 / (1 + np.exp(-logits.astype(float))), atol=2e-4)
 

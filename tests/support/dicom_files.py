@@ -1,6 +1,6 @@
 """Writes DICOM radiographs by code, in every transfer syntax that is read, so that tests need no patient's file.
 
-Run as a program it writes one drawn chest per transfer syntax: `python -m tests.support.dicom_files OUT`.
+`python -m tests.support.dicom_files scan.dcm` writes a drawn chest, `... FOLDER` one for each transfer syntax.
 """
 
 from __future__ import annotations
@@ -269,10 +269,21 @@ def _apply(ds: Any, tags: Mapping[str, Any]) -> None:
             setattr(ds, keyword, value)
 
 
-def main(out: Path) -> None:
-    """One file per transfer syntax."""
+def demo_scan(path: Path) -> Path:
+    """One drawn chest, as a modality would send it."""
     from tests.support.phantom import draw_phantom
 
+    tags = {"BodyPartExamined": "CHEST", "ViewPosition": "PA", "ImagerPixelSpacing": [0.175, 0.175]}
+    return write_dicom(path, draw_phantom(2400, 2000), window=(2048.0, 4096.0), tags=tags)
+
+
+def main(out: Path) -> None:
+    """One file where OUT ends in .dcm; else a folder with one file per transfer syntax."""
+    from tests.support.phantom import draw_phantom
+
+    if out.suffix == ".dcm":
+        demo_scan(out)
+        return
     out.mkdir(parents=True, exist_ok=True)
     for syntax in (*RAW_SYNTAXES, *LOSSLESS_SYNTAXES, *LOSSY_SYNTAXES):
         bits = 8 if syntax in (JPEG_BASELINE,) else 12
