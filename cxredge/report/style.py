@@ -54,7 +54,7 @@ def heat_palette(strongest: float) -> npt.NDArray[np.uint8]:
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
     """Positives first, and the more probable first among both."""
-    return sorted(findings, key=lambda finding: (-finding.probability,))
+    return sorted(findings, key=lambda finding: (not finding.positive, -finding.probability))
 
 
 def numbers(finding: Finding) -> tuple[str, str]:

@@ -45,8 +45,9 @@ def test_heat_grows_and_never_covers() -> None:
 
 
 def test_positives_come_first_and_the_probable_before_the_rest() -> None:
-    order = ranked(findings({"Hernia": 0.5, "Mass": 0.9, "Edema": 0.39}))
-    assert [f.label for f in order[:3]] == ["Mass", "Hernia", "Edema"]
+    low = Finding(label="Hernia", probability=0.05, threshold=0.02, operating_point="balanced", positive=True)
+    order = ranked((*findings({"Mass": 0.9, "Edema": 0.39})[:13], low))
+    assert [f.label for f in order[:3]] == ["Mass", "Hernia", "Edema"], "a rare disease has a low threshold"
     assert [f.positive for f in order] == [True, True] + [False] * 12
 
 
