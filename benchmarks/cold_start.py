@@ -3,9 +3,9 @@
     python benchmarks/cold_start.py [--smoke] [--json FILE]
 
 Every figure is of new processes, in turns (A B C A B C ...), medians with their spread; the interpreter's own start
-(`python -c pass`) is measured in the same run. The prediction is of a raw 3000 x 2500 12-bit DX file with the tiny bundle
-of the tests and a warm engine cache; its peak memory is the largest resident set of the process. Left out: the time that
-the system needs to read the files from disk for the first time.
+(`python -c pass`) is measured in the same run. The prediction is of a raw 3000 x 2500 12-bit DX file with the tiny
+bundle of the tests and a warm engine cache; its peak memory is the largest resident set of the process. Left out: the
+time that the system needs to read the files from disk for the first time.
 """
 
 from __future__ import annotations

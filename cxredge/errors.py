@@ -173,7 +173,9 @@ def _table() -> dict[Code, Meaning]:
             warning, "The pixel spacing is not usable; areas are in pixels only.", "None needed unless areas matter."
         ),
         c.BODY_PART_UNKNOWN: m(
-            warning, "No tag names the body part.", "Check that the image shows a chest; set (0018,0015) at the modality."
+            warning,
+            "No tag names the body part.",
+            "Check that the image shows a chest; set (0018,0015) at the modality.",
         ),
         c.VIEW_UNKNOWN: m(
             warning, "No tag names the view.", "Check that the view is frontal; set (0018,5101) at the modality."
@@ -279,27 +281,27 @@ def _table() -> dict[Code, Meaning]:
             error, "The compressed image cannot be decoded.", "Send the file again from its source."
         ),
         c.DECODER_MISSING: m(error, "No decoder for this compression is installed.", "Run `cxredge doctor`."),
-        c.TOO_LARGE: m(
-            error, "The image exceeds the limits of size.", "Raise the limits if it is a real radiograph."
-        ),
+        c.TOO_LARGE: m(error, "The image exceeds the limits of size.", "Raise the limits if it is a real radiograph."),
         c.ARRAY_UNSUPPORTED: m(
             error,
             "The array is not a grey image.",
             "Give a 2-D array of integers of at most 16 bits, or of floats in 0..1.",
         ),
         c.NO_BUNDLE: m(
-            error, "No bundle was given and none is embedded in this version.", "Give one with --bundle; see docs/bundles.md."
+            error,
+            "No bundle was given and none is embedded in this version.",
+            "Give one with --bundle; see docs/bundles.md.",
         ),
         c.BUNDLE_NOT_FOUND: m(error, "There is no bundle at that path.", "Check the path."),
         c.BUNDLE_SCHEMA: m(error, "The bundle's schema is not one that this version reads.", "Update cxredge."),
-        c.BUNDLE_INVALID: m(error, "The manifest is incomplete or contradicts itself.", "Get or seal the bundle again."),
+        c.BUNDLE_INVALID: m(
+            error, "The manifest is incomplete or contradicts itself.", "Get or seal the bundle again."
+        ),
         c.BUNDLE_FILE_MISSING: m(error, "A file of the bundle is missing.", "Get the bundle again."),
         c.BUNDLE_FILE_EXTRA: m(error, "The bundle holds a file that its manifest does not name.", "Get it again."),
         c.BUNDLE_HASH: m(error, "A file of the bundle is not the one that was sealed.", "Get the bundle again."),
         c.BUNDLE_PATH: m(error, "The bundle names a path outside itself, or a link.", "Do not use this bundle."),
-        c.BUNDLE_EXTERNAL_DATA: m(
-            error, "The graph keeps data outside its own file.", "Export it again as one file."
-        ),
+        c.BUNDLE_EXTERNAL_DATA: m(error, "The graph keeps data outside its own file.", "Export it again as one file."),
         c.BUNDLE_PICKLE: m(error, "The bundle holds pickled Python objects.", "Do not use this bundle."),
         c.BUNDLE_ARCHIVE: m(
             error, "The .cxr archive is damaged, compressed or otherwise not allowed.", "Get the bundle again."
@@ -357,7 +359,7 @@ class CxredgeError(Exception):
         self.code = code
         self.detail = detail
         self.tag = tag
-        # What is known of the input (a result.InputFacts), set by whoever knows it: part of the answer, not of the text.
+        # What is known of the input (a result.InputFacts), set by whoever knows: part of the answer, not of the text.
         self.facts: object | None = None
 
     @property

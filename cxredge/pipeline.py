@@ -22,6 +22,7 @@ from cxredge.pixels import Geometry, Percentiles, Placement
 from cxredge.prediction import Evidence, Prediction, Renderer, Shape
 from cxredge.reading import Limits, Radiograph, open_source, read_plane
 from cxredge.result import Gate, InputFacts, Notice, Ran, Record, Timing, notice
+from cxredge.streaming import Answered, in_order
 
 if TYPE_CHECKING:
     from cxredge.reading import Source
@@ -30,6 +31,7 @@ __all__ = ["BUNDLE_VARIABLE", "Model", "load"]
 
 BUNDLE_VARIABLE = "CXREDGE_BUNDLE"
 """The environment variable that names the bundle where none is given."""
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass(slots=True)
@@ -83,7 +85,7 @@ def load(
     threads: int | None = None,
     *,
     operating_point: str | None = None,
-    limits: Limits = Limits(),
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Model:
     """Open a bundle and an engine for it. Do this once, keep the model, and use it from as many threads as you like.
 
@@ -194,14 +196,12 @@ class Model:
             workers: threads that read; None takes one for each core, at most four.
             operating_point: other thresholds than the model's.
         """
-        from cxredge.streaming import in_order
-
         if batch_size < 1 or (workers is not None and workers < 1):
             raise UsageError(Code.BAD_ARGUMENT, "batch_size and workers must be at least 1")
         point = self._checked_point(operating_point)
         count = workers or min(4, os.cpu_count() or 1)
         return in_order(
-            sources, self._prepare_or_refuse, lambda batch: self._infer_or_refuse(batch, point), count, batch_size, _Prepared
+            sources, self._prepare_or_refuse, lambda batch: self._infer_or_refuse(batch, point), count, batch_size
         )
 
     def close(self) -> None:
@@ -243,16 +243,16 @@ class Model:
             clock=clock,
         )
 
-    def _prepare_or_refuse(self, source: Source) -> _Prepared | Prediction:
+    def _prepare_or_refuse(self, source: Source) -> _Prepared | Answered[Prediction]:
         clock = _Clock()
         try:
             return self._prepare(source, clock)
         except Abstention as abstention:
-            return self._refused(abstention, "abstained", clock)
+            return Answered(self._refused(abstention, "abstained", clock))
         except CxredgeError as error:
-            return self._refused(error, "error", clock)
+            return Answered(self._refused(error, "error", clock))
         except Exception as error:  # one input must never stop the others
-            return self._refused(_internal(error), "error", clock)
+            return Answered(self._refused(_internal(error), "error", clock))
 
     def _infer_or_refuse(self, batch: list[_Prepared], point: str) -> list[Prediction]:
         try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from cxredge.errors import Code, UsageError
 from cxredge.pixels import Placement
 from cxredge.postprocess import CleanMasks, native_map, native_masks
 from cxredge.result import (
@@ -158,8 +159,6 @@ class Prediction:
         (InputError with code `file_changed` otherwise).
         """
         if self.evidence is None:
-            from cxredge.errors import Code, UsageError
-
             raise UsageError(Code.BAD_ARGUMENT, "there is no picture of an input that could not be read")
         return self.evidence.render(self._shape(max_side))
 

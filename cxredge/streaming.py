@@ -5,30 +5,37 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-__all__ = ["in_order"]
+__all__ = ["Answered", "in_order"]
 
 S = TypeVar("S")
 P = TypeVar("P")
 R = TypeVar("R")
 
 
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[R]):
+    """An input that needs no engine: its answer is known already."""
+
+    answer: R
+
+
 def in_order(
     sources: Iterable[S],
-    prepare: Callable[[S], P | R],
+    prepare: Callable[[S], P | Answered[R]],
     finish: Callable[[list[P]], list[R]],
     workers: int,
     batch_size: int,
-    ready: type[P],
 ) -> Iterator[R]:
     """Yield one answer for each source, in order.
 
-    `prepare` runs in `workers` threads and gives either something for the engine (an instance of `ready`) or an
-    answer already; `finish` runs in the consumer's thread on up to `batch_size` prepared ones. Neither may raise for
-    one bad source. When the consumer stops early, what has not begun is cancelled.
+    `prepare` runs in `workers` threads and gives either something for the engine or what is `Answered` already;
+    `finish` runs in the consumer's thread on up to `batch_size` prepared ones. Neither may raise for one bad source.
+    When the consumer stops early, what has not begun is cancelled.
     """
-    pending: deque[Future[P | R]] = deque()
+    pending: deque[Future[P | Answered[R]]] = deque()
     feed = iter(sources)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="cxredge-read")
     try:
@@ -36,16 +43,16 @@ def in_order(
             # One batch takes what is ready next in line, so that a slow file never holds back a full batch for long.
             group = [pending.popleft().result() for _ in range(min(batch_size, len(pending)))]
             _fill(pending, feed, pool, prepare, 2 * workers + batch_size)
-            yield from _answers(group, finish, ready)
+            yield from _answers(group, finish)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _fill(
-    pending: deque[Future[P | R]],
+    pending: deque[Future[P | Answered[R]]],
     feed: Iterator[S],
     pool: ThreadPoolExecutor,
-    prepare: Callable[[S], P | R],
+    prepare: Callable[[S], P | Answered[R]],
     most: int,
 ) -> bool:
     """Keep up to `most` inputs under way; False when nothing is left."""
@@ -58,7 +65,7 @@ def _fill(
     return bool(pending)
 
 
-def _answers(group: list[P | R], finish: Callable[[list[P]], list[R]], ready: type[P]) -> list[R]:
-    batch = [item for item in group if isinstance(item, ready)]
-    finished = iter(finish(batch)) if batch else iter(())
-    return [next(finished) if isinstance(item, ready) else item for item in group]
+def _answers(group: list[P | Answered[R]], finish: Callable[[list[P]], list[R]]) -> list[R]:
+    batch = [item for item in group if not isinstance(item, Answered)]
+    finished = iter(finish(batch) if batch else [])
+    return [item.answer if isinstance(item, Answered) else next(finished) for item in group]

@@ -27,7 +27,8 @@ def test_messages_are_sentences(code: Code) -> None:
 def test_message_says_what_where_and_what_to_do() -> None:
     error = CxredgeError(Code.WRONG_MODALITY, "CT", tag="(0008,0060)")
     assert str(error) == (
-        "The file is not a radiograph by its modality (CT (0008,0060)). Send CR or DX images of the chest. [wrong_modality]"
+        "The file is not a radiograph by its modality (CT (0008,0060)). "
+        "Send CR or DX images of the chest. [wrong_modality]"
     )
 
 
@@ -38,8 +39,9 @@ def test_page_is_current() -> None:
 
 def test_every_code_is_used() -> None:
     """A code that nothing raises is a promise that nothing keeps."""
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "cxredge").rglob("*.py") if path.name != "errors.py"]
-    header = (ROOT / "cxredge" / "native" / "include" / "cxredge.h").read_text(encoding="utf-8")  # its X-macro names codes
-    used = {code for code in Code if f'"{code}"' in header or any(f"Code.{code.name}" in source for source in sources)}
+    package = ROOT / "cxredge"
+    sources = [path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.name != "errors.py"]
+    header = (package / "native" / "include" / "cxredge.h").read_text(encoding="utf-8")  # its X-macro names codes too
+    used = {code for code in Code if f'"{code}"' in header or any(f"Code.{code.name}" in text for text in sources)}
     unused = sorted(set(Code) - used)
     assert not unused

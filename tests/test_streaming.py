@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxredge.streaming import in_order
+from cxredge.streaming import Answered, in_order
 
 
 @dataclass
@@ -19,8 +19,8 @@ class Ready:
     number: int
 
 
-def prepare(number: int) -> Ready | str:
-    return f"refused {number}" if number % 5 == 3 else Ready(number)
+def prepare(number: int) -> Ready | Answered[str]:
+    return Answered(f"refused {number}") if number % 5 == 3 else Ready(number)
 
 
 def finish(batch: list[Ready]) -> list[str]:
@@ -34,15 +34,15 @@ def expected(count: int) -> list[str]:
 @settings(deadline=None, max_examples=40)
 @given(count=st.integers(0, 40), workers=st.integers(1, 4), batch=st.integers(1, 9))
 def test_one_answer_for_each_in_order(count: int, workers: int, batch: int) -> None:
-    assert list(in_order(range(count), prepare, finish, workers, batch, Ready)) == expected(count)
+    assert list(in_order(range(count), prepare, finish, workers, batch)) == expected(count)
 
 
 def test_order_is_kept_when_reading_is_not_even() -> None:
-    def slow(number: int) -> Ready | str:
+    def slow(number: int) -> Ready | Answered[str]:
         time.sleep(0.01 if number % 2 == 0 else 0)
         return prepare(number)
 
-    assert list(in_order(range(20), slow, finish, 4, 3, Ready)) == expected(20)
+    assert list(in_order(range(20), slow, finish, 4, 3)) == expected(20)
 
 
 def test_sources_are_taken_only_as_they_are_needed() -> None:
@@ -53,7 +53,7 @@ def test_sources_are_taken_only_as_they_are_needed() -> None:
             taken.append(number)
             yield number
 
-    answers = in_order(feed(), prepare, finish, 2, 3, Ready)
+    answers = in_order(feed(), prepare, finish, 2, 3)
     for _ in range(10):
         next(answers)
     assert len(taken) <= 10 + 3 + 2 * (2 * 2 + 3)
@@ -64,7 +64,7 @@ def test_reading_overlaps_with_the_engine() -> None:
     """The second input is being read while the first is in the engine: neither would end without the other."""
     second_is_read = threading.Event()
 
-    def read(number: int) -> Ready | str:
+    def read(number: int) -> Ready | Answered[str]:
         if number == 1:
             second_is_read.set()
         return Ready(number)
@@ -73,11 +73,11 @@ def test_reading_overlaps_with_the_engine() -> None:
         assert second_is_read.wait(10)
         return finish(batch)
 
-    assert list(in_order(range(2), read, infer, 1, 1, Ready)) == ["done 0", "done 1"]
+    assert list(in_order(range(2), read, infer, 1, 1)) == ["done 0", "done 1"]
 
 
 def test_stopping_early_leaves_no_thread() -> None:
-    answers = in_order(range(1000), prepare, finish, 3, 1, Ready)
+    answers = in_order(range(1000), prepare, finish, 3, 1)
     next(answers)
     answers.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("cxredge-read")]
@@ -89,4 +89,4 @@ def test_an_error_of_the_feed_reaches_the_caller() -> None:
         raise ValueError("the list broke")
 
     with pytest.raises(ValueError, match="the list broke"):
-        list(in_order(feed(), prepare, finish, 1, 1, Ready))
+        list(in_order(feed(), prepare, finish, 1, 1))

@@ -49,9 +49,11 @@ def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version.")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
+)
 def group() -> None:
-    """Chest radiographs on this machine: lungs and heart outlined, fourteen findings with their thresholds.
+    r"""Chest radiographs on this machine: lungs and heart outlined, fourteen findings with their thresholds.
 
     \b
     cxredge predict scan.dcm --bundle chest.cxr
@@ -84,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if os.environ.get("CXREDGE_DEBUG"):
             raise
         # The text of a foreign exception may quote a file's content, so only its type is shown.
-        click.echo(f"cxredge: unexpected {type(error).__name__}; CXREDGE_DEBUG=1 shows where. Please report it.", err=True)
+        click.echo(
+            f"cxredge: unexpected {type(error).__name__}; CXREDGE_DEBUG=1 shows where. Please report it.", err=True
+        )
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

@@ -104,7 +104,9 @@ def _row(cells: list[object] | list[str]) -> str:
 
 def _harmless(cell: object) -> object:
     """A file name that a spreadsheet would run as a formula is made text."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"} and cell != "-" else cell
+    return (
+        f"'{cell}" if isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"} and cell != "-" else cell
+    )
 
 
 FORMATS: dict[str, Callable[[Record, str], str]] = {"table": to_table, "json": to_json, "csv": to_csv}

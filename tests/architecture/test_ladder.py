@@ -85,7 +85,9 @@ def test_workbench_imports_point_one_way(stage: str) -> None:
 def test_rules_can_fail(tmp_path: Path) -> None:
     """The reader of imports sees what it must: plain, from, relative and nested imports."""
     file = tmp_path / "sample.py"
-    file.write_text("import torch.nn\nfrom . import base\nfrom ..cli import main\ndef f():\n    from cxredge import pipeline\n")
+    file.write_text(
+        "import torch.nn\nfrom . import base\nfrom ..cli import main\ndef f():\n    from cxredge import pipeline\n"
+    )
     found = imports_of(file, "cxredge.engines")
     assert {"torch.nn", "cxredge.engines.base", "cxredge.cli.main", "cxredge.pipeline"} <= found
 

@@ -24,7 +24,8 @@ def page() -> str:
     parts = [INTRODUCTION]
     for kind, title in TITLES.items():
         rows = [f"| `{code}` | {m.what} | {m.do} |" for code, m in MEANINGS.items() if m.kind is kind]
-        parts.append("\n".join([f"## {title}", "", "| code | what | what to do |", "| --- | --- | --- |", *rows]) + "\n")
+        head = [f"## {title}", "", "| code | what | what to do |", "| --- | --- | --- |"]
+        parts.append("\n".join([*head, *rows]) + "\n")
     return "\n".join(parts)
 
 
