@@ -127,8 +127,12 @@ def _distances(points: Loop, start: Loop, stop: Loop) -> Loop:
 
 
 def outlines(mask: npt.NDArray[np.bool_]) -> list[Loop]:
-    """All borders of a mask, smooth enough to look drawn when enlarged, and within about two pixels of the mask's."""
-    sigma = max(2.5, max(mask.shape, default=0) / 500)
+    """All borders of a mask, smooth enough to look drawn when enlarged.
+
+    They stay within two pixels of the mask's own, or 1/200 of its longer side: the masks come from a coarser grid, and
+    its steps would be drawn otherwise. What is measured is measured on the mask, never on these.
+    """
+    sigma = max(2.5, max(mask.shape, default=0) / 300)
     return [simplify(smooth(loop, sigma), 0.15) for loop in trace(mask)]
 
 
