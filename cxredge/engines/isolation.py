@@ -70,7 +70,8 @@ def _start(order_file: Path, log: Any) -> subprocess.Popen[bytes]:
     if not python:
         raise EngineError(Code.ENGINE_FAILED, f"there is no Python to compile with; set {PYTHON_VARIABLE}")
     # The child must find what this process finds, and must not look in the current folder (-P).
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
+    home = str(Path(__file__).resolve().parents[2])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*filter(None, sys.path), home])}
     options: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
