@@ -68,7 +68,7 @@ class Prediction:
 
     @property
     def status(self) -> Literal["ok", "abstained", "error"]:
-        """ "ok", "abstained" or "error"."""
+        """What became of the input, in one word."""
         return self.record.status
 
     @property

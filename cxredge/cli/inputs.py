@@ -39,11 +39,8 @@ def expand(arguments: Sequence[str]) -> list[Input]:
             found += [Input(str(path), path) for path in sorted(_files_below(Path(argument)))]
         elif not Path(argument).exists() and glob.has_magic(argument):
             # Windows shells leave patterns to the program.
-            matches = sorted(
-                path
-                for path in glob.glob(argument, recursive=True)
-                if Path(path).is_file()  # noqa: PTH207 - Path.glob takes no absolute pattern
-            )
+            found_here = glob.glob(argument, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
+            matches = sorted(path for path in found_here if Path(path).is_file())
             if not matches:
                 raise click.UsageError(f"nothing matches {argument!r}")
             found += [Input(match, Path(match)) for match in matches]

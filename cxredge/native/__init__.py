@@ -11,7 +11,7 @@ from typing import Any
 from cxredge.errors import Code, InputError, NativeError
 
 try:
-    from . import _binding
+    import cxredge.native._binding as _binding
 except ImportError as error:
     raise NativeError(Code.NATIVE_MISMATCH, f"the compiled part cannot be loaded: {error}") from error
 
