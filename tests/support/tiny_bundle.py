@@ -61,7 +61,7 @@ class _Builder:
 def _segment(b: _Builder) -> str:
     """`masks`: where the structures usually lie, moved by how dark the image is there."""
     radii = np.stack([_radius(blob) for blob in _BLOBS])
-    prior = np.clip(6.0 * (1.0 - radii**2), -12.0, 0.0) - 0.5
+    prior = np.clip(16.0 * (1.0 - radii**2), -30.0, 0.0) - 0.5
     thorax = (radii < 1.2).any(0) / (radii < 1.2).any(0).sum()
     half = b.op("AveragePool", ["image"], "half", kernel_shape=[2, 2], strides=[2, 2])
     blur = b.op("AveragePool", [half], "blur", kernel_shape=[7, 7], pads=[3, 3, 3, 3], strides=[1, 1])
@@ -76,7 +76,7 @@ def _segment(b: _Builder) -> str:
     core = (radii < 0.8) / (radii < 0.8).sum(axis=(1, 2), keepdims=True)
     inside = b.op("Mul", [score, b.const("core", core[None])], "score_inside")
     typical = b.op("ReduceSum", [inside, axes], "typical", keepdims=1)
-    support = b.op("Add", [score, b.op("Mul", [typical, b.const("weight_of_typical", 2.0)], "from_typical")], "support")
+    support = b.op("Add", [score, b.op("Mul", [typical, b.const("weight_of_typical", 1.0)], "from_typical")], "support")
     evidence = b.op("Mul", [support, b.const("direction", np.reshape([-3.0, -3.0, 3.0], (1, 3, 1, 1)))], "evidence")
     return b.op("Sigmoid", [b.op("Add", [evidence, b.const("prior", prior[None])], "mask_logits")], "masks")
 
