@@ -366,9 +366,9 @@ class CxredgeError(Exception):
     def message(self) -> str:
         """What was wrong, where, and what to do: one line for a person."""
         meaning = MEANINGS[self.code]
-        where = f" {self.tag}" if self.tag else ""
-        detail = f" ({self.detail}{where})" if self.detail else f" ({where.strip()})" if where else ""
-        return f"{meaning.what[:-1]}{detail}. {meaning.do}"
+        detail = f": {self.detail}" if self.detail else ""
+        tag = f", tag {self.tag}" if self.tag else ""
+        return f"{meaning.what[:-1]}{detail}{tag}. {meaning.do}"
 
     def __str__(self) -> str:
         return f"{self.message} [{self.code}]"

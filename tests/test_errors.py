@@ -27,7 +27,7 @@ def test_messages_are_sentences(code: Code) -> None:
 def test_message_says_what_where_and_what_to_do() -> None:
     error = CxredgeError(Code.WRONG_MODALITY, "CT", tag="(0008,0060)")
     assert str(error) == (
-        "The file is not a radiograph by its modality (CT (0008,0060)). "
+        "The file is not a radiograph by its modality: CT, tag (0008,0060). "
         "Send CR or DX images of the chest. [wrong_modality]"
     )
 
