@@ -163,7 +163,7 @@ def open_array(array: Array, limits: Limits, path: str | None) -> Radiograph:
         raise InputError(Code.ARRAY_UNSUPPORTED, f"{array.ndim} dimensions")
     rows, columns = array.shape
     real = array.dtype.kind == "f"
-    if not real and array.dtype not in (np.uint8, np.uint16, np.int16):
+    if not real and array.dtype.newbyteorder("=") not in (np.uint8, np.uint16, np.int16):
         raise InputError(Code.ARRAY_UNSUPPORTED, f"of {array.dtype.name}")
     facts = InputFacts(path=path, rows=rows, columns=columns)
     try:

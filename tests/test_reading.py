@@ -132,7 +132,14 @@ def test_lengths_of_the_pixel_data(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("allocated", "stored", "high", "signed"),
-    [(8, 8, 7, False), (8, 6, 7, False), (16, 10, 9, True), (16, 12, 15, False), (16, 16, 15, True), (32, 20, 25, True)],
+    [
+        (8, 8, 7, False),
+        (8, 6, 7, False),
+        (16, 10, 9, True),
+        (16, 12, 15, False),
+        (16, 16, 15, True),
+        (32, 20, 25, True),
+    ],
 )
 def test_bits_anywhere(allocated: int, stored: int, high: int, signed: bool) -> None:
     """Sign, depth and place of the bits, with rubbish around them, against NumPy."""
@@ -187,7 +194,12 @@ def test_small_images_are_warned_of() -> None:
 
 def test_limits(tmp_path: Path) -> None:
     data = files.dicom_bytes(IMAGE, window=WINDOW)
-    for limits in (Limits(max_rows=199), Limits(max_columns=179), Limits(max_pixels=35_999), Limits(max_file_bytes=9999)):
+    for limits in (
+        Limits(max_rows=199),
+        Limits(max_columns=179),
+        Limits(max_pixels=35_999),
+        Limits(max_file_bytes=9999),
+    ):
         assert refused(data, limits=limits).code == Code.TOO_LARGE
         assert refused(io.BytesIO(data), limits=limits).code == Code.TOO_LARGE
         assert refused(files.write_dicom(tmp_path / "a.dcm", IMAGE), limits=limits).code == Code.TOO_LARGE
@@ -207,7 +219,9 @@ def test_a_code_stream_cannot_claim_more_than_the_limit() -> None:
     at = stream.index(b"\xff\xc0") + 5
     stream[at : at + 4] = (60_000).to_bytes(2, "big") * 2
     image = np.zeros((64, 64), np.uint8)
-    assert refused(files.dicom_bytes(image, syntax=files.JPEG_BASELINE, codestream=bytes(stream))).code == Code.TOO_LARGE
+    assert (
+        refused(files.dicom_bytes(image, syntax=files.JPEG_BASELINE, codestream=bytes(stream))).code == Code.TOO_LARGE
+    )
 
 
 def test_paths(tmp_path: Path) -> None:
@@ -322,7 +336,8 @@ def damaged(data: bytes, seed: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "syntax", [files.IMPLICIT, files.EXPLICIT, files.BIG_ENDIAN, files.DEFLATED, *files.LOSSLESS_SYNTAXES[1:], "PNG", "TIFF"]
+    "syntax",
+    [files.IMPLICIT, files.EXPLICIT, files.BIG_ENDIAN, files.DEFLATED, *files.LOSSLESS_SYNTAXES[1:], "PNG", "TIFF"],
 )
 def test_damage_gives_typed_errors_only(syntax: str) -> None:
     """A thousand damaged files or so in all: a plane, or one of our exceptions with its facts' type right."""

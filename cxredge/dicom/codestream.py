@@ -71,8 +71,9 @@ def jpeg_info(frame: bytes) -> StreamInfo:
 
 
 def check_jpeg_end(frame: bytes) -> None:
-    """Raise CODESTREAM_BROKEN where the end marker is missing: libjpeg would fill in the rest without a word.
+    """Raise CODESTREAM_BROKEN where the end marker of a JPEG or JPEG-LS stream is missing.
 
+    libjpeg would fill in the rest without a word, CharLS would search for a marker for seconds.
     Padding behind it is let pass: a fragment has an even length (PS3.5 A.4).
     """
     if not frame[-64:].rstrip(b"\0").endswith(b"\xff\xd9"):

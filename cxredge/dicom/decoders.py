@@ -1,7 +1,8 @@
 """The decoders: one table from transfer syntax to what decodes it.
 
-imagecodecs does JPEG (libjpeg-turbo), JPEG-LS (CharLS), RLE, HTJ2K (OpenJPH) and JPEG XL (libjxl); Pillow does
-JPEG 2000 (OpenJPEG), because it can stop at a lower resolution. A package that is missing is a reported state.
+imagecodecs does JPEG (libjpeg-turbo), JPEG-LS (CharLS), RLE and JPEG XL (libjxl); Pillow does JPEG 2000 and HTJ2K
+(OpenJPEG), because it can stop at a lower resolution. OpenJPH in imagecodecs is faster at HTJ2K, but goes on after an
+error with what it has, and says so on stderr only. A package that is missing is a reported state.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ class Decoder:
         if self.package == "PIL":
             from PIL import features
 
-            return None if features.check_codec("jpg_2000") else "Pillow was built without JPEG 2000"
+            version = features.version("jpg_2000") or "none"
+            old = version == "none" or tuple(int(part) for part in version.split(".")[:2]) < (2, 5)  # 2.5: HTJ2K
+            return f"Pillow needs OpenJPEG 2.5 and was built with {version}" if old else None
         state = getattr(module, self.feature or "", None)
         return None if getattr(state, "available", False) else f"{self.package} was built without {self.feature}"
 
@@ -151,21 +154,6 @@ def _jpeg_2000(frame: bytes, request: Request, info: StreamInfo | None) -> Sampl
     return Samples(values, info.precision)
 
 
-def _htj2k(frame: bytes, request: Request, info: StreamInfo | None) -> Samples:
-    import imagecodecs
-
-    if info is None or info.precision is None or info.precision > 16:
-        raise InputError(Code.PIXEL_FORMAT_INVALID, "HTJ2K of more than 16 bits", tag="(0028,0101)")
-    level = _halvings(info, request.at_least)
-    array = imagecodecs.htj2k_decode(frame, skipres=level or None)
-    return Samples(_pattern(_centred(array, level, info)), info.precision)
-
-
-def _pattern(array: Array) -> Array:
-    """Signed samples as their bit pattern; the tags say how to read it."""
-    return array.view(f"u{array.dtype.itemsize}") if array.dtype.kind == "i" else array
-
-
 def _jpeg(frame: bytes, request: Request, info: StreamInfo | None) -> Samples:  # noqa: ARG001
     import imagecodecs
 
@@ -178,6 +166,7 @@ def _jpeg(frame: bytes, request: Request, info: StreamInfo | None) -> Samples:  
 def _jpeg_ls(frame: bytes, request: Request, info: StreamInfo | None) -> Samples:  # noqa: ARG001
     import imagecodecs
 
+    check_jpeg_end(frame)
     return Samples(imagecodecs.jpegls_decode(frame), info.precision if info else None)
 
 
@@ -225,7 +214,7 @@ def _shaped(data: bytes | bytearray, request: Request, *, planar: bool) -> Array
 _JPEG = Decoder("JPEG (libjpeg-turbo, imagecodecs)", "imagecodecs", "JPEG8", jpeg_info, _jpeg)
 _JPEG_LS = Decoder("JPEG-LS (CharLS, imagecodecs)", "imagecodecs", "JPEGLS", jpeg_info, _jpeg_ls)
 _JPEG_2000 = Decoder("JPEG 2000 (OpenJPEG, Pillow)", "PIL", None, jpeg_2000_info, _jpeg_2000)
-_HTJ2K = Decoder("HTJ2K (OpenJPH, imagecodecs)", "imagecodecs", "HTJ2K", jpeg_2000_info, _htj2k)
+_HTJ2K = Decoder("HTJ2K (OpenJPEG 2.5, Pillow)", "PIL", None, jpeg_2000_info, _jpeg_2000)
 _JPEG_XL = Decoder("JPEG XL (libjxl, imagecodecs)", "imagecodecs", "JPEGXL", jpeg_xl_info, _jpeg_xl)
 _RLE = Decoder("RLE (imagecodecs)", "imagecodecs", "DICOMRLE", None, _rle)
 _PLAIN = Decoder("encapsulated, uncompressed", None, None, None, _plain)

@@ -201,7 +201,11 @@ def test_decoders_agree_with_pydicom(shared_data: Path) -> None:
     for path in sorted((shared_data / "dicom/other").glob("*.dcm")):
         ds = pydicom.dcmread(path, force=True)
         grey = ds.get("SamplesPerPixel") == 1 and int(ds.get("NumberOfFrames") or 1) == 1
-        if not grey or "PixelData" not in ds or ds.get("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
+        if (
+            not grey
+            or "PixelData" not in ds
+            or ds.get("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2")
+        ):
             continue
         if min(ds.Rows, ds.Columns) < 32 or ds.BitsAllocated == 1:
             continue
