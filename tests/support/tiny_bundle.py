@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -185,13 +186,22 @@ def quantise(model: onnx.ModelProto) -> bytes:
             image = next(self._left, None)
             return None if image is None else {"image": image[None]}
 
+    # The quantiser advises, on the root logger, to preprocess first; this graph needs none.
+    logging.disable(logging.WARNING)
+    try:
+        return _quantised(q, model, Reader())
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _quantised(q: Any, model: onnx.ModelProto, reader: Any) -> bytes:
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "fp32.onnx", Path(scratch) / "int8.onnx"
         source.write_bytes(model.SerializeToString())
         q.quantize_static(
             source,
             target,
-            Reader(),
+            reader,
             quant_format=q.QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
             per_channel=True,
