@@ -142,15 +142,21 @@ class ArchiveStore:
         """One member's bytes, a piece at a time; its checksum is compared at the end."""
         member, crc, done = self._members[name], 0, 0
         while done < member.size:
-            with self._lock:
-                self._file.seek(member.start + done)
-                chunk = self._file.read(min(CHUNK, member.size - done))
+            chunk = self._piece(member.start + done, min(CHUNK, member.size - done))
             if not chunk:
                 raise _bad(f"{name} is cut short")
             crc, done = zlib.crc32(chunk, crc), done + len(chunk)
             yield chunk
         if crc != member.crc:
             raise BundleError(Code.BUNDLE_HASH, f"{name}: the archive's checksum differs")
+
+    def _piece(self, start: int, size: int) -> bytes:
+        try:
+            with self._lock:
+                self._file.seek(start)
+                return self._file.read(size)
+        except (OSError, ValueError) as error:  # ValueError: the bundle was closed
+            raise _bad(f"it cannot be read: {error}") from None
 
     def close(self) -> None:
         """Close the file."""

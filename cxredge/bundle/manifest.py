@@ -37,6 +37,7 @@ __all__ = [
     "check_name",
     "decode",
     "encode",
+    "from_tree",
     "json_schema",
 ]
 

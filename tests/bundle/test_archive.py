@@ -153,6 +153,14 @@ def test_the_same_without_an_attack(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_closed_bundle_is_a_typed_error(pair: tuple[Path, Path]) -> None:
+    bundle = open_bundle(pair[1])
+    bundle.close()
+    with pytest.raises(BundleError) as caught:
+        bundle.read("model_card.md")
+    assert caught.value.code is Code.BUNDLE_ARCHIVE
+
+
 def test_wrong_checksum(tmp_path: Path) -> None:
     path = tmp_path / "x.cxr"
     path.write_bytes(Zip([change(A, crc=1), B]).to_bytes())

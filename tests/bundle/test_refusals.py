@@ -399,6 +399,29 @@ def test_golden_check() -> None:
         assert caught.value.code is Code.BUNDLE_GOLDEN
 
 
+def test_json_schema_says_the_same(bundle: Path) -> None:
+    """By another implementation: the schema takes the manifest, and not one with a wrong type or an unknown field."""
+    import jsonschema
+
+    from cxredge.bundle import json_schema
+
+    tree = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    check = jsonschema.Draft202012Validator(json_schema())
+    check.check_schema(json_schema())
+    assert check.is_valid(tree)
+    for change in (
+        "unknown field",
+        "unknown inner field",
+        "zero rows",
+        "threshold as text",
+        "no graphs",
+        "hash too short",
+    ):
+        wrong = copy.deepcopy(tree)
+        MANIFEST_CHANGES[change][0](wrong)
+        assert not check.is_valid(wrong), change
+
+
 # The writer.
 
 
