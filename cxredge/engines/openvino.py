@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import io
 import sys
 import threading
 from pathlib import Path
@@ -82,7 +83,9 @@ def compile(graph: bytes, job: Job, artefact: Path) -> None:  # noqa: A001 - the
     _check_job(job)
     compiled = core.compile_model(core.read_model(graph), job.device.upper(), _settings(job))
     _read_back(compiled, job)
-    artefact.write_bytes(compiled.export_model().getvalue())
+    buffer = io.BytesIO()  # given, because what the call returns without it differs between releases
+    compiled.export_model(buffer)
+    artefact.write_bytes(buffer.getbuffer())
 
 
 def open(artefact: Path, job: Job) -> OpenVinoSession:  # noqa: A001 - the engines' common name
