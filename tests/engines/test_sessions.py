@@ -130,6 +130,21 @@ def test_wrong_images(bundle: Bundle, image: np.ndarray) -> None:
     assert caught.value.code is Code.BAD_ARGUMENT
 
 
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_folders_with_spaces_and_other_letters(tiny_path: Path, tmp_path: Path, name: str) -> None:
+    from cxredge.bundle import open_bundle
+
+    folder = tmp_path / "R\u00f6ntgen \u80ba (1)"
+    folder.mkdir()
+    copy = folder / "st\u00fcck.cxr"
+    copy.write_bytes(tiny_path.read_bytes())
+    with open_bundle(copy) as bundle:
+        for _ in range(2):  # cold, then from the cache
+            with open_session(bundle.graph("fp32"), EngineRequest(name), cache_dir=folder / "cache \u00e4") as session:
+                assert session.run(sample_images(1))["logits"].shape == (1, 14)
+    assert len(list((folder / "cache \u00e4").glob("*.json"))) == 1
+
+
 def test_a_closed_session(bundle: Bundle) -> None:
     session = open_way(bundle, "onnxruntime", "fp32")
     session.close()
