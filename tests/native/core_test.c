@@ -50,7 +50,8 @@ static void test_fractions(void) {
 }
 
 static void test_every_row_of_a_large_image(void) {
-    /* 1000 x 300 pixels, 12 of 16 bits, columns alike: each output row is the mean of its rows, whatever the variant. */
+    /* 1000 x 300 pixels, 12 of 16 bits, columns alike: each output row is the mean of its rows, whatever the variant.
+     */
     static unsigned char pixels[1000 * 300 * 2];
     static float out[48 * 48];
     for (size_t r = 0; r < 1000; r++) {
@@ -201,8 +202,7 @@ static void test_percentiles(void) {
 
 static void test_masks(void) {
     /* A ring with a hole, and an island that touches nothing. */
-    float p[] = {0, .9f, .9f, .9f, 0, 0,   0, .9f, .1f, .9f, 0, .8f,
-                 0, .9f, .9f, .9f, 0, .8f, 0, 0,   0,   0,   0, 0};
+    float p[] = {0, .9f, .9f, .9f, 0, 0, 0, .9f, .1f, .9f, 0, .8f, 0, .9f, .9f, .9f, 0, .8f, 0, 0, 0, 0, 0, 0};
     uint8_t binary[24];
     CHECK_STATUS(cxr_mask_clean(p, 4, 6, binary), CXR_OK);
     CHECK(p[8] == 1 && binary[8] == 1 && p[11] == 0 && binary[17] == 0);

@@ -12,7 +12,8 @@ static int choose(const char *name, const kernels **variant) {
     const kernels *all[] = {
         &cxr_kernels_plain,
 #if defined(CXR_HAVE_X86)
-        &cxr_kernels_avx2,  &cxr_kernels_avx512,
+        &cxr_kernels_avx2,
+        &cxr_kernels_avx512,
 #endif
 #if defined(CXR_HAVE_NEON)
         &cxr_kernels_neon,
@@ -37,9 +38,9 @@ static void test_clamp(const kernels *k, const clamp16 *window, size_t rows, siz
 
 static void test_clamps(const kernels *k) {
     static const clamp16 windows[] = {
-        {0, 0x0fff, 0, 4095},       {0, 0x0fff, 17, 3000},         {0x8000, 0xffff, -32768, 32767},
-        {0, 0xffff, -30000, 20000}, {0x0800, 0x0fff, 2000, 2001},  {0x8000, 0xfff0, -5, 5},
-        {0, 0xffff, 32000, 32767},  {0, 0xffff, -32768, -32000},   {0, 0xfff, 0, 5461},
+        {0, 0x0fff, 0, 4095},       {0, 0x0fff, 17, 3000},        {0x8000, 0xffff, -32768, 32767},
+        {0, 0xffff, -30000, 20000}, {0x0800, 0x0fff, 2000, 2001}, {0x8000, 0xfff0, -5, 5},
+        {0, 0xffff, 32000, 32767},  {0, 0xffff, -32768, -32000},  {0, 0xfff, 0, 5461},
         {0, 0x3fff, 0, 16383},
     };
     static const size_t widths[] = {1, 7, 8, 15, 16, 17, 31, 32, 33, 64, 100, COLUMNS};

@@ -173,15 +173,15 @@ typedef struct cxr_plane_desc {
     uint32_t is_signed;      /* 0 or 1, as all below */
     uint32_t big_endian;
     uint32_t inverted;
-    uint32_t modality;            /* cxr_modality */
-    uint32_t voi;                 /* cxr_voi */
-    double slope, intercept;      /* CXR_MODALITY_RESCALE */
-    double center, width;         /* every VOI but CXR_VOI_LUT, in modality units */
-    cxr_lut modality_lut;         /* CXR_MODALITY_LUT; read by cxr_plane_create only */
-    cxr_lut voi_lut;              /* CXR_VOI_LUT; read by cxr_plane_create only */
-    uint32_t plane_rows;          /* the network's input */
-    uint32_t plane_columns;       /* the network's input */
-    cxr_placement placement;      /* as cxr_place gives it for this image, or for one that this is a reduction of */
+    uint32_t modality;       /* cxr_modality */
+    uint32_t voi;            /* cxr_voi */
+    double slope, intercept; /* CXR_MODALITY_RESCALE */
+    double center, width;    /* every VOI but CXR_VOI_LUT, in modality units */
+    cxr_lut modality_lut;    /* CXR_MODALITY_LUT; read by cxr_plane_create only */
+    cxr_lut voi_lut;         /* CXR_VOI_LUT; read by cxr_plane_create only */
+    uint32_t plane_rows;     /* the network's input */
+    uint32_t plane_columns;  /* the network's input */
+    cxr_placement placement; /* as cxr_place gives it for this image, or for one that this is a reduction of */
     cxr_limits limits;
     uint64_t reserved[4]; /* must be 0 */
 } cxr_plane_desc;
@@ -237,9 +237,9 @@ CXR_API int cxr_mask_clean(float *probabilities, uint32_t rows, uint32_t columns
 CXR_API int cxr_mask_union(const uint8_t *a, const uint8_t *b, size_t count, uint8_t *out);
 
 typedef struct cxr_measures {
-    double left_lung, right_lung, heart; /* pixels of the image */
+    double left_lung, right_lung, heart;                   /* pixels of the image */
     double left_lung_share, right_lung_share, heart_share; /* of the image's area */
-    double cardiothoracic_ratio; /* -1 where a lung or the heart is missing */
+    double cardiothoracic_ratio;                           /* -1 where a lung or the heart is missing */
 } cxr_measures;
 
 /*

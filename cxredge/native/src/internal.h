@@ -9,8 +9,8 @@
 /* -------- kernels: the inner loops that have vector variants (isa.c picks one) -------- */
 
 /*
- * A linear window on the raw bits: x = (int16)((raw ^ flip) & mask), which orders as the stored values do; what is added
- * up is clamp(x, low, high) - low. Everything is whole numbers, so the sums are exact in any order.
+ * A linear window on the raw bits: x = (int16)((raw ^ flip) & mask), which orders as the stored values do; what is
+ * added up is clamp(x, low, high) - low. Everything is whole numbers, so the sums are exact in any order.
  */
 typedef struct clamp16 {
     uint16_t flip, mask;

@@ -1,6 +1,6 @@
 /*
- * The inner loops for x86-64 with AVX2. Windows of up to 14 bits add up rows in 16-bit lanes while the sums fit. For
- * wider ones two rows go together: their pixels are interleaved, and one multiply-and-add by 1 widens and adds each pair.
+ * The inner loops for x86-64 with AVX2. Two rows go together: their 16-bit pixels are interleaved, and one
+ * multiply-and-add by 1 widens and adds each pair. That is as fast as memory delivers.
  */
 #include "internal.h"
 
@@ -24,22 +24,15 @@ static inline AVX2 void put(int32_t *sums, __m256i values, int fresh) {
     _mm256_storeu_si256(at, fresh ? values : _mm256_add_epi32(_mm256_loadu_si256(at), values));
 }
 
-/* 16 columns of so few rows, or so narrow a window, that the sums fit 16 bits; `low` wraps around as they do. */
-static inline AVX2 void add_narrow(int32_t *sums, const unsigned char *p, size_t row_bytes, size_t rows, const lanes *w,
-                                   int low, int fresh) {
-    __m256i sum = _mm256_set1_epi16((short)(-(int)rows * low));
-    for (; rows > 0; rows--, p += row_bytes)
-        sum = _mm256_add_epi16(sum, clamped(p, w));
-    put(sums, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(sum)), fresh);
-    put(sums + 8, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(sum, 1)), fresh);
-}
-
-/* 16 columns of some rows. Interleaving works within 128 bits, so the quarters come apart and are put in order again. */
-static inline AVX2 void add_wide(int32_t *sums, const unsigned char *p, size_t row_bytes, size_t rows, const lanes *w,
-                                 int low, int fresh) {
+/* 16 columns of some rows. Interleaving works within 128 bits, so the quarters come apart and are put in order again.
+ */
+static inline AVX2 void add_strip(int32_t *sums, const unsigned char *p, size_t row_bytes, size_t rows, const lanes *w,
+                                  int low, int fresh) {
     const __m256i one = _mm256_set1_epi16(1);
     __m256i even = _mm256_set1_epi32(-(int)rows * low), odd = even;
     for (; rows > 0; p += 2 * row_bytes) {
+        cxr_prefetch_block(p, row_bytes);
+        cxr_prefetch_block(p + (rows > 1 ? row_bytes : 0), row_bytes);
         __m256i a = clamped(p, w), b = rows > 1 ? clamped(p + row_bytes, w) : _mm256_setzero_si256();
         even = _mm256_add_epi32(even, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), one));
         odd = _mm256_add_epi32(odd, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), one));
@@ -53,15 +46,12 @@ static AVX2 void clamp_rows(int32_t *sums, const unsigned char *pixels, size_t r
                             const clamp16 *window, int fresh) {
     const lanes w = {_mm256_set1_epi16((short)window->flip), _mm256_set1_epi16((short)window->mask),
                      _mm256_set1_epi16(window->low), _mm256_set1_epi16(window->high)};
-    const size_t whole = columns & ~(size_t)15, narrow = cxr_narrow_rows(window);
-    const size_t block = narrow >= MIN_NARROW ? narrow : ROW_BLOCK;
-    for (size_t r = 0; r < rows; r += block) {
-        const size_t some = rows - r < block ? rows - r : block;
+    const size_t whole = columns & ~(size_t)15;
+    for (size_t r = 0; r < rows; r += ROW_BLOCK) {
+        const size_t some = rows - r < ROW_BLOCK ? rows - r : ROW_BLOCK;
         const unsigned char *p = pixels + r * row_bytes;
-        for (size_t c = 0; c < whole && narrow >= MIN_NARROW; c += 16)
-            add_narrow(sums + c, p + 2 * c, row_bytes, some, &w, window->low, fresh && r == 0);
-        for (size_t c = 0; c < whole && narrow < MIN_NARROW; c += 16)
-            add_wide(sums + c, p + 2 * c, row_bytes, some, &w, window->low, fresh && r == 0);
+        for (size_t c = 0; c < whole; c += 16)
+            add_strip(sums + c, p + 2 * c, row_bytes, some, &w, window->low, fresh && r == 0);
     }
     cxr_plain_clamp_rows(sums + whole, pixels + 2 * whole, row_bytes, rows, columns - whole, window, fresh);
 }

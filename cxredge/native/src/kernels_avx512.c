@@ -20,25 +20,17 @@ static inline AVX512 void put(int32_t *sums, __m512i values, int fresh) {
     _mm512_storeu_si512(sums, fresh ? values : _mm512_add_epi32(_mm512_loadu_si512(sums), values));
 }
 
-/* 32 columns of so few rows, or so narrow a window, that the sums fit 16 bits; `low` wraps around as they do. */
-static inline AVX512 void add_narrow(int32_t *sums, const unsigned char *p, size_t row_bytes, size_t rows,
-                                     const lanes *w, int low, int fresh) {
-    __m512i sum = _mm512_set1_epi16((short)(-(int)rows * low));
-    for (; rows > 0; rows--, p += row_bytes)
-        sum = _mm512_add_epi16(sum, clamped(p, w));
-    put(sums, _mm512_cvtepu16_epi32(_mm512_castsi512_si256(sum)), fresh);
-    put(sums + 16, _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(sum, 1)), fresh);
-}
-
 /* 32 columns of some rows. */
-static inline AVX512 void add_wide(int32_t *sums, const unsigned char *p, size_t row_bytes, size_t rows, const lanes *w,
-                                   int low, int fresh) {
+static inline AVX512 void add_strip(int32_t *sums, const unsigned char *p, size_t row_bytes, size_t rows,
+                                    const lanes *w, int low, int fresh) {
     const __m512i one = _mm512_set1_epi16(1);
     /* Interleaved quarters of 128 bits, put in order again: pairs of 64 bits from the first and the second operand. */
     const __m512i front = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
     const __m512i back = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
     __m512i even = _mm512_set1_epi32(-(int)rows * low), odd = even;
     for (; rows > 0; p += 2 * row_bytes) {
+        cxr_prefetch_block(p, row_bytes);
+        cxr_prefetch_block(p + (rows > 1 ? row_bytes : 0), row_bytes);
         __m512i a = clamped(p, w), b = rows > 1 ? clamped(p + row_bytes, w) : _mm512_setzero_si512();
         even = _mm512_add_epi32(even, _mm512_madd_epi16(_mm512_unpacklo_epi16(a, b), one));
         odd = _mm512_add_epi32(odd, _mm512_madd_epi16(_mm512_unpackhi_epi16(a, b), one));
@@ -52,15 +44,12 @@ static AVX512 void clamp_rows(int32_t *sums, const unsigned char *pixels, size_t
                               const clamp16 *window, int fresh) {
     const lanes w = {_mm512_set1_epi16((short)window->flip), _mm512_set1_epi16((short)window->mask),
                      _mm512_set1_epi16(window->low), _mm512_set1_epi16(window->high)};
-    const size_t whole = columns & ~(size_t)31, narrow = cxr_narrow_rows(window);
-    const size_t block = narrow >= MIN_NARROW ? narrow : ROW_BLOCK;
-    for (size_t r = 0; r < rows; r += block) {
-        const size_t some = rows - r < block ? rows - r : block;
+    const size_t whole = columns & ~(size_t)31;
+    for (size_t r = 0; r < rows; r += ROW_BLOCK) {
+        const size_t some = rows - r < ROW_BLOCK ? rows - r : ROW_BLOCK;
         const unsigned char *p = pixels + r * row_bytes;
-        for (size_t c = 0; c < whole && narrow >= MIN_NARROW; c += 32)
-            add_narrow(sums + c, p + 2 * c, row_bytes, some, &w, window->low, fresh && r == 0);
-        for (size_t c = 0; c < whole && narrow < MIN_NARROW; c += 32)
-            add_wide(sums + c, p + 2 * c, row_bytes, some, &w, window->low, fresh && r == 0);
+        for (size_t c = 0; c < whole; c += 32)
+            add_strip(sums + c, p + 2 * c, row_bytes, some, &w, window->low, fresh && r == 0);
     }
     cxr_plain_clamp_rows(sums + whole, pixels + 2 * whole, row_bytes, rows, columns - whole, window, fresh);
 }

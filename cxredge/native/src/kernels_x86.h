@@ -16,13 +16,12 @@
 /* Stored rows that go into the sums together: the sums are loaded and stored once for all of them. */
 #define ROW_BLOCK ((size_t)12)
 
-/* Below so many rows, adding in 16-bit lanes does not pay. */
-#define MIN_NARROW ((size_t)4)
-
-/* How many rows of a window add up within 16 bits, at most ROW_BLOCK. */
-static inline size_t cxr_narrow_rows(const clamp16 *window) {
-    const size_t span = (size_t)(window->high - window->low);
-    return span * ROW_BLOCK <= UINT16_MAX ? ROW_BLOCK : UINT16_MAX / span;
+/*
+ * Asks for the same columns of the next block of rows in the second-level cache: memory then works while the output row
+ * is reduced. The address may lie behind the image; a prefetch of it does nothing.
+ */
+static inline void cxr_prefetch_block(const unsigned char *p, size_t row_bytes) {
+    _mm_prefetch((const char *)((uintptr_t)p + ROW_BLOCK * row_bytes), _MM_HINT_T1);
 }
 
 /* Four lanes of double, as kernels.reduce asks: wider registers would change the order of additions. */

@@ -83,9 +83,8 @@ int cxr_measure(const float *probabilities, uint32_t rows, uint32_t columns, con
     if (columns > UINT32_MAX / rows)
         return CXR_ERR_LIMIT;
     const cxr_box *plane = &placement->plane, *source = &placement->source;
-    const grid g = {rows,
-                    columns,
-                    {plane->left * columns, plane->top * rows, plane->right * columns, plane->bottom * rows}};
+    const grid g = {
+        rows, columns, {plane->left * columns, plane->top * rows, plane->right * columns, plane->bottom * rows}};
     /* The share of the image that one pixel of the grid shows. */
     double share = (source->right - source->left) / (g.seen.right - g.seen.left) * (source->bottom - source->top) /
                    (g.seen.bottom - g.seen.top);
@@ -97,9 +96,12 @@ int cxr_measure(const float *probabilities, uint32_t rows, uint32_t columns, con
         extents[i] = widest(p, &g);
     }
     double pixels = (double)image_rows * image_columns;
-    const cxr_measures m = {shares[0] * pixels, shares[1] * pixels,
-                            shares[2] * pixels, shares[0],
-                            shares[1],          shares[2],
+    const cxr_measures m = {shares[0] * pixels,
+                            shares[1] * pixels,
+                            shares[2] * pixels,
+                            shares[0],
+                            shares[1],
+                            shares[2],
                             cardiothoracic_ratio(extents[0], extents[1], extents[2])};
     *measures = m;
     return CXR_OK;

@@ -12,8 +12,8 @@ typedef struct place {
 } place;
 
 /*
- * One axis: `count` native pixels, of which the fractions `source` are shown at the fractions `plane`, where the grid of
- * `cells` lies over the fractions `box` of the plane.
+ * One axis: `count` native pixels, of which the fractions `source` are shown at the fractions `plane`, where the grid
+ * of `cells` lies over the fractions `box` of the plane.
  */
 typedef struct axis {
     double source_low, source_high, plane_low, plane_high, box_low, box_high;
