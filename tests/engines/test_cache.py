@@ -158,11 +158,12 @@ def test_a_folder_that_cannot_be_made(
     assert compilations(rogue) == 2
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="an administrator may write anywhere")
 def test_a_folder_that_cannot_be_written(bundle: Bundle, rogue: Path, cache: Path) -> None:
     wanted = logits(bundle)
     cache.chmod(0o500)
     try:
+        if os.access(cache, os.W_OK):
+            pytest.skip("this account may write anywhere")
         assert np.array_equal(logits(bundle), wanted)
         assert compilations(rogue) == 1, "what is there can still be read"
         logits(bundle, EngineRequest("rogue", "good", threads=1))
