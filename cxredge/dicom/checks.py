@@ -43,7 +43,7 @@ def check_modality(tags: Tags, *, has_pixels: bool) -> str | None:
         return None
     if not has_pixels:
         raise _no_pixels()
-    if sop_class and not sop_class.startswith(_SECONDARY_CAPTURE):
+    if sop_class not in ("", *_RADIOGRAPHS) and not sop_class.startswith(_SECONDARY_CAPTURE):
         raise Abstention(Code.WRONG_MODALITY, "by its SOP class", tag=tag_text(t.SOP_CLASS))
     raise Abstention(Code.MODALITY_UNKNOWN, _code_string(modality), tag=tag_text(t.MODALITY))
 

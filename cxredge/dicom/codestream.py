@@ -115,13 +115,10 @@ def _main_header(frame: bytes, here: int) -> tuple[int, int]:
 
 
 def _check_tile_parts(frame: bytes, here: int) -> None:
-    """Every tile-part has to be there in full (T.800 A.4.2): some decoders go on without the rest.
-
-    The end marker itself may be missing: writers that pad or cut it are common, and no pixel depends on it.
-    """
+    """Every tile-part has to be there in full (T.800 A.4.2): some decoders go on without the rest."""
     while frame[here : here + 2] == b"\xff\x90":
         (length,) = struct.unpack_from(">I", frame, here + 6)
-        if length == 0:  # up to the end of the code stream
+        if length == 0 and frame[-64:].rstrip(b"\0").endswith(b"\xff\xd9"):  # up to the end of the code stream
             return
         if length < 14 or here + length > len(frame):
             raise InputError(Code.CODESTREAM_BROKEN, "a tile ends early", tag="(7FE0,0010)")

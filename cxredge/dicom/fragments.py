@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from cxredge.dicom.header import PixelElement
 from cxredge.errors import Code, InputError
+from cxredge.sources import typed_errors
 
 __all__ = ["read_frame"]
 
@@ -19,20 +20,24 @@ def read_frame(element: PixelElement) -> bytes:
     A missing sequence delimiter at the end of the file is let pass; a fragment that ends early is not.
 
     Raises:
-        InputError: DICOM_BROKEN, or PIXELS_TRUNCATED where the file ends within a fragment.
+        InputError: DICOM_BROKEN; PIXELS_TRUNCATED where the file ends within a fragment; MULTI_FRAME where the offset
+            table names several frames, whatever the tags say.
     """
-    with element.blob.open() as file:
+    with typed_errors(Code.FILE_UNREADABLE, "pixel data"), element.blob.open() as file:
         file.seek(element.offset)
-        _item(file, element.blob.size)  # the basic offset table: one frame needs none
+        offsets = _item(file, element.blob.size) or b""
         fragments = []
         while (fragment := _item(file, element.blob.size)) is not None:
             fragments.append(fragment)
+    if len(offsets) >= 8:
+        raise InputError(Code.MULTI_FRAME, f"{len(offsets) // 4} frames by the offset table", tag=_TAG)
     if not any(fragments):
         raise InputError(Code.NO_PIXEL_DATA, "no fragment", tag=_TAG)
     return fragments[0] if len(fragments) == 1 else b"".join(fragments)
 
 
 def _item(file: BinaryIO, size: int) -> bytes | None:
+    """The next item's value; None at the delimiter, or at the end of the file."""
     head = file.read(8)
     if head[:4] == _END or not head:
         return None

@@ -44,6 +44,7 @@ def coded(meaning: str) -> list[Any]:
         ({"Modality": "MG"}, "wrong_modality"),
         ({"Modality": None, "SOPClassUID": SC}, "modality_unknown"),
         ({"Modality": "OT", "SOPClassUID": SC}, "modality_unknown"),
+        ({"Modality": "OT"}, "modality_unknown"),
         ({"Modality": None, "SOPClassUID": None}, "modality_unknown"),
         ({"Modality": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "wrong_modality"),
         ({"BodyPartExamined": "THORAX"}, ""),

@@ -140,6 +140,25 @@ def test_fragments_are_joined(fragments: int) -> None:
     np.testing.assert_array_equal(plane_of(data), plane_of(files.dicom_bytes(image, window=(2048, 4096))))
 
 
+@pytest.mark.parametrize("syntax", [files.J2K_LOSSLESS, files.JPEG_LS, files.RLE])
+def test_a_missing_sequence_delimiter_is_let_pass(syntax: str) -> None:
+    """The file ends with its last fragment: all pixels are there."""
+    data = files.dicom_bytes(draw_phantom(*SHAPE), syntax=syntax, window=(2048, 4096))
+    assert data[-8:] == b"\xfe\xff\xdd\xe0\0\0\0\0"
+    np.testing.assert_array_equal(plane_of(data[:-8]), plane_of(data))
+
+
+def test_an_offset_table_of_several_frames_is_refused() -> None:
+    from pydicom.encaps import encapsulate
+
+    ds = files.dicom_dataset(draw_phantom(*SHAPE), syntax=files.JPEG_LS, window=(2048, 4096))
+    frame = files.encode(draw_phantom(*SHAPE), files.JPEG_LS, 12)
+    ds.PixelData = encapsulate([frame, frame])
+    with pytest.raises(InputError) as caught:
+        open_source(ds).decode()
+    assert caught.value.code == Code.MULTI_FRAME
+
+
 @pytest.mark.parametrize("syntax", [*files.LOSSLESS_SYNTAXES, files.JPEG_BASELINE])
 def test_truncated_code_streams_are_typed_errors(syntax: str) -> None:
     image = draw_phantom(*SHAPE, bits=8).astype(np.uint8)
