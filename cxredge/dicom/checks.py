@@ -9,9 +9,16 @@ from cxredge.dicom.tags import Tags, tag_text
 from cxredge.errors import Abstention, Code, CxredgeError
 from cxredge.result import Notice, notice
 
-__all__ = ["VIEWS", "check_body_part", "check_intent", "check_modality", "check_view", "view_of"]
+__all__ = ["VIEWS", "check_body_part", "check_intent", "check_modality", "check_view", "known_modality", "view_of"]
 
 _MODALITIES = frozenset({"CR", "DX", "RG"})
+_TERMS = (
+    "ANN AR AU BDUS BI BMD CD CT DG DMS DOC ECG EEG EMG EOG EPS ES FID GM HC HD IO IOL IVOCT IVUS KER KO LEN LS M3D MG "
+    "MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT PA PLAN POS PR PT PX REG RESP RF RTDOSE RTIMAGE RTINTENT RTPLAN "
+    "RTRAD RTRECORD RTSEGANN RTSTRUCT RWV SEG SM SMR SR SRF STAIN TEXTUREMAP TG US VA XA XAPROTOCOL XC"
+)
+_KNOWN_MODALITIES = _MODALITIES.union(_TERMS.split())
+"""The defined terms of PS3.3 C.7.3.1.1.1."""
 _RADIOGRAPHS = ("1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1.1")
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -38,14 +45,14 @@ def check_modality(tags: Tags, *, has_pixels: bool) -> str | None:
     if modality in _MODALITIES:
         return modality
     if modality and modality != "OT":
-        raise Abstention(Code.WRONG_MODALITY, _code_string(modality), tag=tag_text(t.MODALITY))
+        raise Abstention(Code.WRONG_MODALITY, known_modality(modality), tag=tag_text(t.MODALITY))
     if not modality and sop_class in _RADIOGRAPHS:
         return None
     if not has_pixels:
         raise _no_pixels()
     if sop_class not in ("", *_RADIOGRAPHS) and not sop_class.startswith(_SECONDARY_CAPTURE):
         raise Abstention(Code.WRONG_MODALITY, "by its SOP class", tag=tag_text(t.SOP_CLASS))
-    raise Abstention(Code.MODALITY_UNKNOWN, _code_string(modality), tag=tag_text(t.MODALITY))
+    raise Abstention(Code.MODALITY_UNKNOWN, known_modality(modality), tag=tag_text(t.MODALITY))
 
 
 def _no_pixels() -> CxredgeError:
@@ -54,9 +61,9 @@ def _no_pixels() -> CxredgeError:
     return InputError(Code.NO_PIXEL_DATA, tag=tag_text(t.PIXEL_DATA))
 
 
-def _code_string(value: str) -> str:
-    """Modality codes are two to eight capitals; anything else may be free text and is not repeated."""
-    return value if re.fullmatch(r"[A-Z]{2,8}", value) else ""
+def known_modality(value: str) -> str:
+    """The modality where it is a defined term; "" for anything else, which may be free text and is not repeated."""
+    return value if value in _KNOWN_MODALITIES else ""
 
 
 def check_body_part(tags: Tags) -> Notice | None:

@@ -85,7 +85,7 @@ def _facts(tags: Tags, path: str | None) -> InputFacts:
         sop_instance_uid=uid if re.fullmatch(r"[0-9.]{1,64}", uid) else None,
         rows=rows,
         columns=columns,
-        modality=modality if re.fullmatch(r"[A-Z]{2,8}", modality) else None,
+        modality=checks.known_modality(modality) or None,
         view=named[0] if named else None,
         pixel_spacing=spacing[0] if spacing else None,
         pixel_spacing_at=spacing[1] if spacing else None,

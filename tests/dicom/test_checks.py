@@ -117,6 +117,18 @@ def test_facts_are_known_even_of_a_refused_file() -> None:
     assert (facts.pixel_spacing, facts.pixel_spacing_at) == ((0.1, 0.2), "detector")
 
 
+def test_free_text_is_not_repeated() -> None:
+    """What should be a code may hold a name: neither the message nor the facts show it."""
+    tags = {"Modality": "SMITH", "ViewPosition": "SMITH", "BodyPartExamined": "SMITH"}
+    for keyword in tags:
+        try:
+            radiograph = open_source(dicom_bytes(IMAGE, tags={keyword: tags[keyword], "PatientOrientation": None}))
+            shown = f"{radiograph.facts} {radiograph.warnings}"
+        except Abstention as abstention:
+            shown = f"{abstention} {abstention.facts}"
+        assert "SMITH" not in shown
+
+
 @pytest.mark.parametrize(
     ("pixel", "imager", "expected"),
     [
