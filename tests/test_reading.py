@@ -359,3 +359,20 @@ def test_damage_gives_typed_errors_only(syntax: str) -> None:
             assert str(error.code) in str(error)
         else:
             assert np.isfinite(plane).all() and plane.min() >= 0 and plane.max() <= 1
+
+
+def test_many_threads_read_at_once(tmp_path: Path) -> None:
+    """One radiograph and several files, decoded from six threads, give what one thread gives."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    syntaxes = [files.EXPLICIT, files.DEFLATED, *files.LOSSLESS_SYNTAXES]
+    paths = [files.write_dicom(tmp_path / f"{uid}.dcm", IMAGE, syntax=uid, window=WINDOW) for uid in syntaxes]
+    radiographs = [open_source(path) for path in paths]
+    expected = plane_of(paths[0])
+
+    def read(index: int) -> bool:
+        source = radiographs[index % len(paths)] if index % 2 else open_source(paths[index % len(paths)])
+        return np.array_equal(read_plane(source, PLANE, Percentiles())[0], expected)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(read, range(150)))
