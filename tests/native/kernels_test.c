@@ -62,8 +62,8 @@ static void test_reduce(const kernels *k, double low, double high, uint32_t outp
     for (size_t i = 0; i < COLUMNS; i++)
         sums[i] = (int32_t)(test_random(&state) << 6);
     for (int times = 0; times < 2; times++) {
-        cxr_kernels_plain.reduce(sums, &t, 0.3, expected);
-        k->reduce(sums, &t, 0.3, got);
+        cxr_kernels_plain.reduce(sums, &t, 0.3, expected, pixels);
+        k->reduce(sums, &t, 0.3, got, pixels);
     }
     CHECK(memcmp(expected, got, outputs * sizeof *got) == 0);
     free(sums);

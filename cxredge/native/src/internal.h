@@ -32,13 +32,14 @@ typedef struct taps {
  * clamp_rows  sums[c] += clamped value of (row r, column c), for all rows, or = where `fresh`; stored pixels are 16-bit
  *             in host order, and may lie at odd addresses. At least one row.
  * reduce      line[j] += share * ((s0 + s1) + (s2 + s3)), where s_l adds weights[4k + l] * sums[first + 4k + l] for
- *             rising k, each operation rounded by itself.
+ *             rising k, each operation rounded by itself. `next` is where the stored pixels go on: a variant may have
+ *             memory fetch what lies ahead while it computes. It never reads there.
  */
 typedef struct kernels {
     const char *name;
     void (*clamp_rows)(int32_t *sums, const unsigned char *pixels, size_t row_bytes, size_t rows, size_t columns,
                        const clamp16 *window, int fresh);
-    void (*reduce)(const int32_t *sums, const taps *columns, double share, double *line);
+    void (*reduce)(const int32_t *sums, const taps *columns, double share, double *line, const unsigned char *next);
 } kernels;
 
 extern const kernels cxr_kernels_plain, cxr_kernels_avx2, cxr_kernels_avx512, cxr_kernels_neon;

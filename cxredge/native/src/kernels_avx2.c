@@ -65,12 +65,14 @@ static inline AVX2 __m256d dot(const int32_t *x, const double *weights, size_t w
     return s;
 }
 
-AVX2 void cxr_avx2_reduce(const int32_t *sums, const taps *columns, double share, double *line) {
+AVX2 void cxr_avx2_reduce(const int32_t *sums, const taps *columns, double share, double *line,
+                          const unsigned char *next) {
     const size_t width = columns->width, whole = columns->count & ~(size_t)3;
     const uint32_t *first = columns->first;
     const double *weights = columns->weights;
     const __m256d shares = _mm256_set1_pd(share);
     for (size_t j = 0; j < whole; j += 4, weights += 4 * width) {
+        cxr_prefetch_ahead(next, j / 4);
         __m256d a = dot(sums + first[j], weights, width), b = dot(sums + first[j + 1], weights + width, width);
         __m256d c = dot(sums + first[j + 2], weights + 2 * width, width);
         __m256d d = dot(sums + first[j + 3], weights + 3 * width, width);

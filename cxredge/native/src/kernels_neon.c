@@ -48,7 +48,8 @@ static void clamp_rows(int32_t *sums, const unsigned char *pixels, size_t row_by
 }
 
 /* Multiplied and added apart: a fused step would round once where the plain path rounds twice. */
-static void reduce(const int32_t *sums, const taps *columns, double share, double *line) {
+static void reduce(const int32_t *sums, const taps *columns, double share, double *line, const unsigned char *next) {
+    (void)next;
     const double *weights = columns->weights;
     for (size_t j = 0; j < columns->count; j++, weights += columns->width) {
         const int32_t *x = sums + columns->first[j];

@@ -35,7 +35,8 @@ void cxr_plain_reduce_from(size_t j, const int32_t *sums, const taps *columns, d
     }
 }
 
-static void reduce(const int32_t *sums, const taps *columns, double share, double *line) {
+static void reduce(const int32_t *sums, const taps *columns, double share, double *line, const unsigned char *next) {
+    (void)next;
     cxr_plain_reduce_from(0, sums, columns, share, line);
 }
 

@@ -160,13 +160,13 @@ static void add_rows(cxr_plane *p, const unsigned char *pixels, size_t rows) {
     }
 }
 
-/* Reduces the pending sums to the output's columns and adds them to `line`. */
-static void flush(cxr_plane *p, double *line) {
+/* Reduces the pending sums to the output's columns and adds them to `line`; the stored pixels go on at `next`. */
+static void flush(cxr_plane *p, double *line, const unsigned char *next) {
     const uint32_t parts = cxr_tone_parts(&p->tone);
     if (p->pending == 0)
         return;
     for (uint32_t i = 0; i < parts; i++)
-        p->kernels->reduce(p->sums + i * p->stride, &p->columns, p->tone.parts > 0 ? p->tone.shares[i] : 1, line);
+        p->kernels->reduce(p->sums + i * p->stride, &p->columns, p->tone.parts > 0 ? p->tone.shares[i] : 1, line, next);
     p->pending = 0; /* the next rows begin the sums anew */
 }
 
@@ -196,10 +196,10 @@ static void complete_row(cxr_plane *p, double height) {
 /* One stored row that lies across a border: each output row that it touches gets its part of it. */
 static void share_row(cxr_plane *p, const unsigned char *pixels) {
     const double top = p->row, bottom = top + 1;
-    flush(p, p->line);
+    flush(p, p->line, pixels);
     memset(p->other, 0, p->box_columns * sizeof *p->other);
     add_rows(p, pixels, 1);
-    flush(p, p->other);
+    flush(p, p->other, pixels + p->row_bytes);
     while (p->out < p->box_rows) {
         double begin = row_edge(p, p->out), end = row_edge(p, p->out + 1);
         double part = fmin(bottom, end) - fmax(top, begin);
@@ -224,11 +224,12 @@ static size_t average_some(cxr_plane *p, const unsigned char *pixels, size_t row
     }
     size_t whole = (size_t)(floor(end) - first), taken = smaller(smaller(rows, MAX_PENDING - p->pending), whole);
     add_rows(p, pixels, taken);
+    pixels += taken * p->row_bytes;
     if (first + (double)taken >= end) {
-        flush(p, p->line);
+        flush(p, p->line, pixels);
         complete_row(p, end - begin);
     } else if (p->pending >= MAX_PENDING) {
-        flush(p, p->line);
+        flush(p, p->line, pixels);
     }
     return taken;
 }
@@ -240,7 +241,7 @@ static void interpolate_one(cxr_plane *p, const unsigned char *pixels) {
     p->other = before;
     memset(p->line, 0, p->box_columns * sizeof *p->line);
     add_rows(p, pixels, 1);
-    flush(p, p->line);
+    flush(p, p->line, pixels + p->row_bytes);
     while (p->out < p->box_rows) {
         double centre = p->top + (p->out + 0.5) * (p->bottom - p->top) / p->box_rows - 0.5;
         centre = fmin(fmax(centre, 0), p->rows - 1.0);
