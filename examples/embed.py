@@ -1,6 +1,6 @@
 """A model inside a program of one's own: load once, predict often, keep what matters.
 
-    python examples/embed.py BUNDLE FILE...
+python examples/embed.py BUNDLE FILE...
 """
 
 from __future__ import annotations

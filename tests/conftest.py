@@ -17,7 +17,9 @@ if os.environ.get("CXREDGE_TEST_INSTALLED"):
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
     import cxredge
 
-    assert ROOT not in Path(cxredge.__file__).resolve().parents, f"testing the checkout, not the wheel: {cxredge.__file__}"
+    assert ROOT not in Path(cxredge.__file__).resolve().parents, (
+        f"testing the checkout, not the wheel: {cxredge.__file__}"
+    )
     sys.path.append(str(ROOT))
 elif str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))

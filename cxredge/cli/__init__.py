@@ -63,8 +63,18 @@ def group() -> None:
     """
 
 
+def _silence_libraries() -> None:
+    """What pydicom and Pillow warn of may quote the file; all that matters of it comes as a code of ours."""
+    import logging
+    import warnings
+
+    warnings.simplefilter("ignore")
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process: never with a traceback, unless CXREDGE_DEBUG is set."""
+    _silence_libraries()
     try:
         code = group.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except click.ClickException as error:

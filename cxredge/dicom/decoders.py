@@ -116,19 +116,29 @@ def _centred(array: Array, level: int, info: StreamInfo) -> Array:
 
     Its sample n stands over native sample 2**level * n, the first of its block and not the middle: unmoved, the
     picture would sit (2**level - 1) / 2 native pixels up and left. And its last samples may stand for less than a
-    whole block, so that it would be shrunk by a fraction of a pixel. Linear interpolation puts both right.
+    whole block, so that it would be shrunk by a fraction of a pixel. Cubic interpolation puts both right.
     """
     if level == 0:
         return array
-    values = array.astype(np.float32)
+    values: npt.NDArray[np.float32] = array.astype(np.float32)
     for axis, native in ((0, info.rows), (1, info.columns)):
         count = values.shape[axis]
         middles = (np.arange(count) + 0.5) * (native / count) - 0.5
         positions = np.clip(middles / 2**level, 0, count - 1)
-        before = np.minimum(positions.astype(np.intp), count - 2)
-        share = np.expand_dims((positions - before).astype(np.float32), 1 - axis)
-        values = values.take(before, axis) * (1 - share) + values.take(before + 1, axis) * share
-    return np.rint(values).astype(array.dtype)
+        first = np.floor(positions)
+        weights = _cubic_weights((positions - first).astype(np.float32))
+        taps = [np.clip(first.astype(np.intp) + step, 0, count - 1) for step in (-1, 0, 1, 2)]
+        parts = [
+            values.take(tap, axis) * np.expand_dims(weight, 1 - axis) for tap, weight in zip(taps, weights, strict=True)
+        ]
+        values = parts[0] + parts[1] + parts[2] + parts[3]
+    return np.clip(np.rint(values), array.min(), array.max()).astype(array.dtype)
+
+
+def _cubic_weights(t: Array) -> tuple[Array, ...]:
+    """Keys' cubic convolution with a = -1/2, for the samples at -1, 0, 1 and 2; `t` lies between 0 and 1."""
+    t2, t3 = t * t, t * t * t
+    return (-t3 + 2 * t2 - t) / 2, (3 * t3 - 5 * t2 + 2) / 2, (-3 * t3 + 4 * t2 + t) / 2, (t3 - t2) / 2
 
 
 def _jpeg_2000(frame: bytes, request: Request, info: StreamInfo | None) -> Samples:

@@ -69,6 +69,13 @@ def test_lossy_twins_are_within_a_grey_level(syntax: str) -> None:
     assert 0 < difference.max() <= GREY_LEVEL
 
 
+@pytest.fixture
+def always_reduced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small images are reduced too, so that a test of it takes no time."""
+    monkeypatch.setattr("cxredge.reading._FULL_DECODE_PIXELS", 0)
+
+
+@pytest.mark.usefixtures("always_reduced")
 @pytest.mark.parametrize("syntax", REDUCIBLE)
 @pytest.mark.parametrize("shape", [(1500, 1250), (1201, 1103), (1024, 2050)])
 @pytest.mark.parametrize("fit", ["pad", "stretch", "crop"])
@@ -86,7 +93,18 @@ def test_reduced_decoding_stays_within_the_stated_bound(syntax: str, shape: tupl
     assert difference.max() <= 12
 
 
+def test_only_large_images_are_reduced() -> None:
+    """Up to four megapixels the plane is the raw twin's to the bit; above, it is not, but close."""
+    for shape, same in (((2000, 2000), True), ((2000, 2004), False)):
+        image = draw_phantom(*shape)
+        raw = plane_of(files.dicom_bytes(image, window=(2048, 4096)))
+        twin = plane_of(files.dicom_bytes(image, syntax=files.HTJ2K_LOSSLESS, window=(2048, 4096)))
+        assert np.array_equal(raw, twin) is same
+        assert np.abs(raw - twin).mean() <= 0.5 * GREY_LEVEL
+
+
 @pytest.mark.shared
+@pytest.mark.usefixtures("always_reduced")
 @pytest.mark.parametrize("side", [128, 224, 256, 512])
 def test_reduced_decoding_of_a_real_image(side: int, shared_data: Path) -> None:
     """The bound of docs/reading.md for real images: 1 grey level on average, 8 for 99 % of the plane."""
@@ -101,6 +119,7 @@ def test_reduced_decoding_of_a_real_image(side: int, shared_data: Path) -> None:
     assert np.quantile(difference, 0.99) <= 8
 
 
+@pytest.mark.usefixtures("always_reduced")
 @pytest.mark.parametrize("rows", [640, 641, 643, 647])
 @pytest.mark.parametrize("syntax", [files.J2K_LOSSLESS, files.HTJ2K_LOSSLESS])
 def test_reduced_decoding_does_not_move_the_picture(rows: int, syntax: str) -> None:
@@ -119,6 +138,7 @@ def test_reduced_decoding_does_not_move_the_picture(rows: int, syntax: str) -> N
     assert abs(moved[:20].mean() - moved[-20:].mean()) <= 0.4
 
 
+@pytest.mark.usefixtures("always_reduced")
 def test_signed_jpeg_2000_code_stream() -> None:
     """A code stream of signed samples, in full and reduced."""
     drawn = (draw_phantom(700, 640).astype(np.int32) - 2048).astype(np.int16)
