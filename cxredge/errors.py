@@ -359,8 +359,10 @@ class CxredgeError(Exception):
         self.code = code
         self.detail = detail
         self.tag = tag
-        # What is known of the input (a result.InputFacts), set by whoever knows: part of the answer, not of the text.
+        # What was known of the input by then (a result.InputFacts, and result.Notice objects), set by whoever knows:
+        # part of the answer, not of the text.
         self.facts: object | None = None
+        self.warnings: tuple[object, ...] = ()
 
     @property
     def message(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -223,13 +223,14 @@ class Model:
     def _prepare(self, source: Source, clock: _Clock) -> _Prepared:
         began = time.perf_counter()
         known = InputFacts(path=os.fspath(source)) if isinstance(source, (str, Path)) else InputFacts()
+        warned: tuple[object, ...] = ()
         try:
             radiograph = open_source(source, limits=self._limits)
-            known = radiograph.facts
+            known, warned = radiograph.facts, radiograph.warnings
             clock.add("read", (time.perf_counter() - began) * 1e3)
             plane, placement, warnings, spent = read_plane(radiograph, self._geometry, self._percentiles)
         except CxredgeError as error:
-            error.facts = error.facts or known
+            error.facts, error.warnings = error.facts or known, error.warnings or warned
             raise
         for stage, milliseconds in spent.items():
             clock.add(stage, milliseconds)
@@ -257,10 +258,11 @@ class Model:
     def _infer_or_refuse(self, batch: list[_Prepared], point: str) -> list[Prediction]:
         try:
             return self._infer(batch, point)
-        except CxredgeError as error:
+        except Exception as problem:
             if len(batch) > 1:  # only the image at fault may fail
                 return [answer for item in batch for answer in self._infer_or_refuse([item], point)]
-            error.facts = batch[0].facts
+            error = problem if isinstance(problem, CxredgeError) else _internal(problem)
+            error.facts, error.warnings = batch[0].facts, batch[0].warnings
             return [self._refused(error, "error", batch[0].clock)]
 
     def _infer(self, batch: list[_Prepared], point: str) -> list[Prediction]:
@@ -280,8 +282,8 @@ class Model:
         item.clock.add("postprocess", (time.perf_counter() - began) * 1e3)
         evidence = Evidence(item.shape, item.placement, item.render)
         if drawn.refusal is not None:
-            drawn.refusal.facts = item.facts
-            return self._refused(drawn.refusal, "abstained", item.clock, item.warnings, drawn.gate, evidence)
+            drawn.refusal.facts, drawn.refusal.warnings = item.facts, item.warnings
+            return self._refused(drawn.refusal, "abstained", item.clock, drawn.gate, evidence)
         record = Record(
             input=item.facts,
             status="ok",
@@ -301,20 +303,19 @@ class Model:
     def _refused(
         self,
         error: CxredgeError,
-        status: str,
+        status: Literal["abstained", "error"],
         clock: _Clock,
-        warnings: tuple[Notice, ...] = (),
         gate: Gate | None = None,
         evidence: Evidence | None = None,
     ) -> Prediction:
         record = Record(
             input=error.facts if isinstance(error.facts, InputFacts) else InputFacts(),
-            status="abstained" if status == "abstained" else "error",
+            status=status,
             reason=notice(error.code, error.detail, tag=error.tag),
             bundle=self._bundle.facts,
             ran=self.ran if gate is not None or evidence is not None else None,
             gate=gate,
-            warnings=warnings,
+            warnings=tuple(item for item in error.warnings if isinstance(item, Notice)),
             timing_ms=clock.timing(),
         )
         return Prediction(record, evidence)

@@ -179,6 +179,15 @@ def test_implausible_lungs_abstain_with_the_picture_at_hand(model: cxredge.Model
     assert prediction.image().shape == (400, 400)
 
 
+def test_what_was_seen_before_an_abstention_is_told(model: cxredge.Model, tmp_path: Path) -> None:
+    """A blank image without view and body part: the reason, and both warnings."""
+    tags = dict.fromkeys(("BodyPartExamined", "ViewPosition", "PatientOrientation"))  # None leaves them out
+    prediction = model.predict(write_dicom(tmp_path / "blank.dcm", np.full((300, 300), 7, np.uint16), tags=tags))
+    assert prediction.reason is not None
+    assert prediction.reason.code is Code.BLANK_IMAGE
+    assert {Code.VIEW_UNKNOWN, Code.BODY_PART_UNKNOWN} <= {warning.code for warning in prediction.warnings}
+
+
 def test_a_broken_file_raises_its_code(model: cxredge.Model, tmp_path: Path) -> None:
     with pytest.raises(cxredge.InputError) as caught:
         model.predict(tmp_path / "missing.dcm")

@@ -125,12 +125,15 @@ def _write_report(path: Path, cases: list[Case]) -> None:
 
 
 def _attempt(work: Any) -> bool:
-    """Do it; on a typed error say so on stderr and go on with the next input."""
-    from cxredge.errors import CxredgeError
+    """Do it; on an error say so on stderr and go on with the next input."""
+    from cxredge.errors import Code, CxredgeError
 
     try:
         work()
-    except CxredgeError as error:
+    except Exception as problem:  # one picture must not stop the others
+        # The text of a foreign exception may quote the file, so only its type is shown.
+        known = isinstance(problem, CxredgeError)
+        error = problem if known else CxredgeError(Code.INTERNAL, type(problem).__name__)
         click.echo(f"cxredge: {error}", err=True)
         return False
     return True

@@ -37,8 +37,8 @@ def open_header(header: Header, limits: Limits, path: str | None) -> Radiograph:
         InputError: the file is broken or of a kind that is not read; `facts` likewise.
     """
     facts = _facts(header.tags, path)
+    warnings = list(header.warnings)
     try:
-        warnings = list(header.warnings)
         pixels, display, found = _checked(header, limits)
         _, spacing_problem = read_spacing(header.tags)
         warnings += found
@@ -46,7 +46,7 @@ def open_header(header: Header, limits: Limits, path: str | None) -> Radiograph:
         image = _Image(header, pixels, display, limits)
         warnings += image.check_length()
     except CxredgeError as error:
-        error.facts = facts
+        error.facts, error.warnings = facts, tuple(warnings)
         raise
     return Radiograph(facts, tuple(warnings), pixels.rows, pixels.columns, image.decode)
 
