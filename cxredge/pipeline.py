@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -184,11 +184,11 @@ class Model:
         batch_size: int = 1,
         workers: int | None = None,
         operating_point: str | None = None,
-    ) -> Iterator[Prediction]:
+    ) -> Generator[Prediction, None, None]:
         """Predict on many inputs: in their order, reading the next ones while the engine works.
 
         A bad input gives a prediction with status "error" and the rest goes on. Memory does not grow with the
-        number of inputs: at most `2 * workers + batch_size` are under way.
+        number of inputs: at most `2 * workers + batch_size` are under way. Closing the iterator stops the reading.
 
         Args:
             sources: any iterable; it is consumed as the results are.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -28,7 +28,7 @@ def in_order(
     finish: Callable[[list[P]], list[R]],
     workers: int,
     batch_size: int,
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """Yield one answer for each source, in order.
 
     `prepare` runs in `workers` threads and gives either something for the engine or what is `Answered` already;

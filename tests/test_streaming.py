@@ -57,7 +57,7 @@ def test_sources_are_taken_only_as_they_are_needed() -> None:
     for _ in range(10):
         next(answers)
     assert len(taken) <= 10 + 3 + 2 * (2 * 2 + 3)
-    answers.close()  # type: ignore[attr-defined]
+    answers.close()
 
 
 def test_reading_overlaps_with_the_engine() -> None:
@@ -79,7 +79,7 @@ def test_reading_overlaps_with_the_engine() -> None:
 def test_stopping_early_leaves_no_thread() -> None:
     answers = in_order(range(1000), prepare, finish, 3, 1)
     next(answers)
-    answers.close()  # type: ignore[attr-defined]
+    answers.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("cxredge-read")]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST_IN_A_REPORT = 200
 """A page with more pictures than this opens in no browser."""
+STOPPED = 130
+"""The exit code after Ctrl-C, as shells have it."""
 
 
 @click.command()
@@ -60,13 +64,13 @@ def _run(
     from cxredge.cli.formats import FORMATS, csv_header
 
     writer = _Writer(output, overlay=overlay, masks=masks)
-    failures = 0
+    done = failures = 0
     cases: list[Case] = []
-    with cxredge.load(**model, operating_point=operating_point) as loaded:
+    with cxredge.load(**model, operating_point=operating_point) as loaded, _stopping() as asked_to_stop:
         if form == "csv":
             _print(csv_header())
         answers = loaded.predict_many((item.source for item in inputs), batch_size=batch_size)
-        with _progress(len(inputs), quiet) as step:
+        with closing(answers), _progress(len(inputs), quiet) as step:
             for item, prediction in zip(inputs, answers, strict=True):
                 _print(FORMATS[form](prediction.record, item.label))
                 failed = prediction.status == "error"
@@ -74,12 +78,38 @@ def _run(
                 if report is not None:
                     failed |= not _attempt(lambda p=prediction: cases.append(p.case()))
                 failures += failed
+                done += 1
                 step()
+                if asked_to_stop():
+                    break
         if report is not None:
             failures += not _attempt(lambda: _write_report(report, cases))
     if failures and not quiet:
         click.echo(f"{failures} of {len(inputs)} inputs could not be done", err=True)
+    if done < len(inputs):
+        click.echo(f"stopped after {done} of {len(inputs)} inputs", err=True)
+        return STOPPED
     return 1 if failures else 0
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks to stop behind the input under way, so that no line or file is cut; a second one stops at once."""
+    asked: list[int] = []
+
+    def ask(number: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    if threading.current_thread() is not threading.main_thread():  # only there can signals be caught
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Writer:
