@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -194,3 +195,24 @@ def test_doctor(tiny_bundle: Path) -> None:
 
 def test_version() -> None:
     assert cxredge("--version").stdout.startswith(b"cxredge ")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("quiet", [False, True])
+def test_the_progress_bar_is_for_a_person_at_a_terminal(model: list[str], scan: Path, quiet: bool) -> None:
+    """On stderr, when that is a terminal and the results go elsewhere; never among the results."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-P", "-m", "cxredge", "predict", str(scan), str(scan), *model, "--format", "json"]
+    done = subprocess.run(
+        [*command, *(["--quiet"] if quiet else [])], stdout=subprocess.PIPE, stderr=theirs, timeout=120
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the end of a pseudo-terminal is an error
+        while piece := os.read(ours, 4096):
+            shown += piece
+    os.close(ours)
+    assert (b"predicting" in shown) is not quiet
+    assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["ok", "ok"]
