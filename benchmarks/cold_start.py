@@ -24,6 +24,7 @@ import psutil
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from benchmarks._machine import machine
 from tests.support.dicom_files import write_dicom
 from tests.support.phantom import draw_phantom
 from tests.support.tiny_bundle import write_tiny_bundle
@@ -107,7 +108,7 @@ def main() -> None:
         spread = f"{row['lowest_s']:.3f} to {row['highest_s']:.3f}"
         print(f"{name:<24}{row['median_s']:>8.3f} s  ({spread})  peak {row['peak_mb']:>6.1f} MB{target}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps({**machine(), "cases": figures}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

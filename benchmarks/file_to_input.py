@@ -17,13 +17,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +30,7 @@ import numpy.typing as npt
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from cxredge.native import isa
+from benchmarks._machine import machine
 from cxredge.pixels import Geometry, Percentiles
 from cxredge.reading import open_source, read_plane
 from tests.support import dicom_files as files
@@ -149,27 +147,6 @@ def line(name: str, row: dict[str, Any]) -> str:
     if row["target"] is not None:
         text += f"   at least {row['target']:g}: {'met' if row['ratio'] >= row['target'] else 'MISSED'}"
     return text
-
-
-def machine() -> dict[str, Any]:
-    """What the figures hold for."""
-    packages = ("numpy", "pydicom", "pillow", "imagecodecs")
-    return {
-        "cpu": processor(),
-        "python": platform.python_version(),
-        "isa": isa(),
-        "versions": {name: version(name) for name in packages},
-    }
-
-
-def processor() -> str:
-    """The processor's name."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for text in info.read_text(encoding="utf-8").splitlines():
-            if text.startswith("model name"):
-                return text.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import time
@@ -31,7 +30,9 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
-from cxredge.native import isa, version
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from benchmarks._machine import machine
 from cxredge.pixels import Geometry, PixelDescription, Rescale, Window
 from cxredge.preprocess import make_plane
 
@@ -125,9 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
         "benchmark": "pixel_path",
         "image": [rows, columns, "uint16"],
         "plane": [PLANE.rows, PLANE.columns],
-        "machine": {"processor": platform.processor() or platform.machine(), "system": platform.system()},
-        "versions": {"python": platform.python_version(), "numpy": np.__version__, "cxredge_core": version()},
-        "variant": isa(),
+        **machine(),
         "largest_difference": _agree(description, first),
         "memory": _compare(description, images, rounds),
         "cache": _compare(description, images[:1], rounds),
@@ -141,7 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(
             f"{place:7} numpy / c = {ratios['numpy_over_c']:.1f} (target 25)   c / read = {ratios['c_over_read']:.2f}"
         )
-    print(f"variant {result['variant']}, largest difference between the two ways {result['largest_difference']:.2e}")
+    print(f"variant {result['isa']}, largest difference between the two ways {result['largest_difference']:.2e}")
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 0
