@@ -7,7 +7,7 @@ from this file and a test keeps the two the same.
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 __all__ = [
     "MEANINGS",
@@ -364,6 +364,10 @@ class CxredgeError(Exception):
         self.facts: object | None = None
         self.warnings: tuple[object, ...] = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel between processes: without this, unpickling one would fail and break the host's pool."""
+        return _revived, (type(self), self.code, self.detail, self.tag), self.__dict__
+
     @property
     def message(self) -> str:
         """What was wrong, where, and what to do: one line for a person."""
@@ -374,6 +378,10 @@ class CxredgeError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} [{self.code}]"
+
+
+def _revived(kind: type[CxredgeError], code: Code, detail: str, tag: str | None) -> CxredgeError:
+    return kind(code, detail, tag=tag)
 
 
 class InputError(CxredgeError):

@@ -33,10 +33,11 @@ def in_order(
 
     `prepare` runs in `workers` threads and gives either something for the engine or what is `Answered` already;
     `finish` runs in the consumer's thread on up to `batch_size` prepared ones. Neither may raise for one bad source.
-    When the consumer stops early, what has not begun is cancelled.
+    When the consumer stops early, what has not begun is cancelled. What `sources` itself raises is raised behind the
+    answers to all that it gave before.
     """
     pending: deque[Future[P | Answered[R]]] = deque()
-    feed = iter(sources)
+    feed = _Feed(sources)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="cxredge-read")
     try:
         while _fill(pending, feed, pool, prepare, 2 * workers + batch_size):
@@ -44,24 +45,48 @@ def in_order(
             group = [pending.popleft().result() for _ in range(min(batch_size, len(pending)))]
             _fill(pending, feed, pool, prepare, 2 * workers + batch_size)
             yield from _answers(group, finish)
+        if feed.broken is not None:
+            raise feed.broken
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+class _Feed(Generic[S]):
+    """The sources one by one; an exception of theirs ends them and is kept."""
+
+    def __init__(self, sources: Iterable[S]) -> None:
+        self._sources = iter(sources)
+        self.broken: Exception | None = None
+
+    def __iter__(self) -> Iterator[S]:
+        return self
+
+    def __next__(self) -> S:
+        if self.broken is not None:
+            raise StopIteration
+        try:
+            return next(self._sources)
+        except StopIteration:
+            raise
+        except Exception as error:
+            self.broken = error
+            raise StopIteration from None
+
+
 def _fill(
     pending: deque[Future[P | Answered[R]]],
-    feed: Iterator[S],
+    feed: _Feed[S],
     pool: ThreadPoolExecutor,
     prepare: Callable[[S], P | Answered[R]],
     most: int,
 ) -> bool:
     """Keep up to `most` inputs under way; False when nothing is left."""
     while len(pending) < most:
-        try:
-            source = next(feed)
-        except StopIteration:
+        for source in feed:
+            pending.append(pool.submit(prepare, source))
             break
-        pending.append(pool.submit(prepare, source))
+        else:
+            break
     return bool(pending)
 
 

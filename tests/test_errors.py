@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cxredge.errors import MEANINGS, Code, CxredgeError, Kind
+from cxredge.errors import MEANINGS, Code, CxredgeError, InputError, Kind
+from cxredge.result import InputFacts
 from tests.support.codes_page import page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,6 +34,15 @@ def test_message_says_what_where_and_what_to_do() -> None:
         "The file is not a radiograph by its modality: CT, tag (0008,0060). "
         "Send CR or DX images of the chest. [wrong_modality]"
     )
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))])  # noqa: S301
+def test_errors_can_be_copied_and_sent_to_another_process(again: Callable[[CxredgeError], CxredgeError]) -> None:
+    error = InputError(Code.TOO_LARGE, "9 x 9 pixels", tag="(0028,0010)")
+    error.facts = InputFacts(rows=9)
+    twin = again(error)
+    assert type(twin) is InputError
+    assert (twin.code, twin.tag, twin.facts, str(twin)) == (error.code, error.tag, error.facts, str(error))
 
 
 def test_page_is_current() -> None:

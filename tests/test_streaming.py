@@ -90,3 +90,20 @@ def test_an_error_of_the_feed_reaches_the_caller() -> None:
 
     with pytest.raises(ValueError, match="the list broke"):
         list(in_order(feed(), prepare, finish, 1, 1))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_an_error_of_the_feed_loses_no_answer(batch: int) -> None:
+    def feed() -> Iterator[int]:
+        yield from range(7)
+        raise ValueError("the list broke")
+
+    answers: list[str] = []
+
+    def take() -> None:
+        for answer in in_order(feed(), prepare, finish, 2, batch):
+            answers.append(answer)  # noqa: PERF402 - one by one, as what came before the error counts
+
+    with pytest.raises(ValueError, match="the list broke"):
+        take()
+    assert answers == expected(7)
