@@ -1,4 +1,4 @@
-"""Writing files so that nothing half-written is ever seen under the final name."""
+"""Names that can be written anywhere; writing so that nothing half-written is seen under the final name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,23 @@ from pathlib import Path
 
 from cxredge.errors import Code, CxredgeError
 
-__all__ = ["write_atomically"]
+__all__ = ["path_text", "write_atomically"]
+
+
+def path_text(path: str | os.PathLike[str]) -> str:
+    r"""A path as text that can be written as UTF-8, for results and messages.
+
+    A file name need not be Unicode: an old archive's may be Latin-1. Its odd bytes become `\xfc` and the like.
+    """
+    text = os.fspath(path)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        try:
+            return os.fsencode(text).decode("utf-8", "backslashreplace")
+        except UnicodeEncodeError:
+            return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> Path:

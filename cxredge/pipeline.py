@@ -18,6 +18,7 @@ from cxredge.conclusions import Outputs, conclude
 from cxredge.engines.base import EngineRequest, Session
 from cxredge.engines.registry import choose, open_session
 from cxredge.errors import Abstention, BundleError, Code, CxredgeError, UsageError
+from cxredge.files import path_text
 from cxredge.pixels import Geometry, Percentiles, Placement
 from cxredge.prediction import Evidence, Prediction, Renderer, Shape
 from cxredge.reading import Limits, Radiograph, open_source, read_plane
@@ -66,8 +67,10 @@ def find_bundle(bundle: str | os.PathLike[str] | None) -> Path:
     """The bundle's path: the one given, else the one that CXREDGE_BUNDLE names, else the one in this package.
 
     Raises:
-        BundleError: NO_BUNDLE where there is none of the three.
+        BundleError: NO_BUNDLE where there is none of the three, BUNDLE_NOT_FOUND where the path given is empty.
     """
+    if bundle is not None and not os.fspath(bundle):  # an unset variable of a script: not the same as none given
+        raise BundleError(Code.BUNDLE_NOT_FOUND, "the path is empty")
     named = bundle or os.environ.get(BUNDLE_VARIABLE)
     if named:
         return Path(named)
@@ -222,7 +225,7 @@ class Model:
 
     def _prepare(self, source: Source, clock: _Clock) -> _Prepared:
         began = time.perf_counter()
-        known = InputFacts(path=os.fspath(source)) if isinstance(source, (str, Path)) else InputFacts()
+        known = InputFacts(path=path_text(source)) if isinstance(source, (str, os.PathLike)) else InputFacts()
         warned: tuple[object, ...] = ()
         try:
             radiograph = open_source(source, limits=self._limits)
@@ -324,7 +327,7 @@ class Model:
 def _operating_point(manifest: Manifest, name: str | None) -> str:
     """The name that decides; raises where the bundle has none such."""
     manifest.thresholds(name)
-    return name or manifest.default_operating_point
+    return manifest.default_operating_point if name is None else name
 
 
 def _renderer(radiograph: Radiograph, percentiles: Percentiles) -> Renderer:

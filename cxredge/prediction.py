@@ -141,7 +141,9 @@ class Prediction:
         evidence = self.evidence
         if evidence is None or evidence.heatmaps is None:
             return types.MappingProxyType({})
-        return types.MappingProxyType(dict(zip(LABELS, evidence.heatmaps, strict=True)))
+        maps = evidence.heatmaps.view()
+        maps.flags.writeable = False
+        return types.MappingProxyType(dict(zip(LABELS, maps, strict=True)))
 
     def heatmap(self, label: str, shape: Shape | None = None) -> npt.NDArray[np.float32]:
         """One disease's evidence over the whole image, resampled to `shape` (rows, columns; the image's own if None).
@@ -197,6 +199,8 @@ class Prediction:
 
     def _shape(self, max_side: int | None) -> Shape:
         assert self.evidence is not None  # noqa: S101 - the callers looked
+        if max_side is not None and max_side < 1:
+            raise UsageError(Code.BAD_ARGUMENT, f"max_side must be at least 1, not {max_side}")
         rows, columns = self.evidence.shape
         scale = min(1.0, (max_side or max(rows, columns)) / max(rows, columns))
         return max(1, round(rows * scale)), max(1, round(columns * scale))

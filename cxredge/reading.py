@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from cxredge.errors import Abstention, Code, InputError
+from cxredge.files import path_text
 from cxredge.pixels import Geometry, Percentiles, PixelDescription, Placement
 from cxredge.result import Notice, notice
 from cxredge.sources import Blob, Buffer, BytesBlob, Decoded, FileBlob, Limits, Radiograph, read_all
@@ -48,8 +49,7 @@ def open_source(source: Source, *, limits: Limits = Limits(), name: str | None =
         InputError: the input is broken or of a kind that is not read. Of both, `facts` holds what is known.
     """
     if isinstance(source, (str, os.PathLike)):
-        shown = name or os.fspath(source)
-        return _open_blob(FileBlob.of(Path(source)), limits, str(shown))
+        return _open_blob(FileBlob.of(Path(source)), limits, name or path_text(source))
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _open_blob(BytesBlob(bytes(source)), limits, name)
     if hasattr(source, "file_meta") or hasattr(source, "to_json_dict"):

@@ -192,6 +192,8 @@ def read_all(file: BinaryIO, limits: Limits) -> bytes:
     Raises:
         InputError: TOO_LARGE, or FILE_UNREADABLE where it cannot be read or gives text.
     """
+    if getattr(file, "closed", False):
+        raise InputError(Code.FILE_UNREADABLE, "the file object is closed")
     with _file_errors():
         pieces, total = [], 0
         while piece := file.read(1 << 20):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jsonschema
 import numpy as np
+import pydicom
 import pytest
 
 import cxredge
@@ -116,6 +118,8 @@ def test_heatmaps_by_label(model: cxredge.Model, scan: Path) -> None:
     assert list(prediction.heatmaps) == list(cxredge.LABELS)
     assert prediction.heatmaps["Mass"].shape == (14, 7, 7)[1:]
     assert prediction.heatmap("Mass").shape == (700, 600)
+    with pytest.raises(ValueError, match="read-only"):
+        prediction.heatmaps["Mass"][0, 0] = 1
     with pytest.raises(KeyError):
         prediction.heatmap("Fracture")
 
@@ -128,6 +132,9 @@ def test_pictures(model: cxredge.Model, scan: Path) -> None:
     expected = np.clip((draw_phantom(700, 600) - 2047.5) / 4095.0 + 0.5, 0, 1) * 255
     assert np.abs(image - expected).max() <= 0.51
     assert max(prediction.image(100).shape) == 100
+    for side in (0, -5):
+        with pytest.raises(cxredge.UsageError):
+            prediction.image(side)
     overlay = prediction.overlay()
     assert overlay.mode == "RGB"
     assert np.asarray(overlay)[..., 0].std() > 0
@@ -140,6 +147,41 @@ def test_a_file_that_changed_gives_no_picture_of_another_image(model: cxredge.Mo
     with pytest.raises(cxredge.InputError) as caught:
         prediction.overlay()
     assert caught.value.code is Code.FILE_CHANGED
+
+
+def test_an_empty_name_is_not_the_default(
+    model: cxredge.Model, scan: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable of a script that was never set must not choose for its user."""
+    monkeypatch.setenv("CXREDGE_BUNDLE", str(tiny_bundle))
+    with pytest.raises(cxredge.BundleError) as caught:
+        cxredge.load("")
+    assert caught.value.code is Code.BUNDLE_NOT_FOUND
+    with pytest.raises(cxredge.BundleError) as caught:
+        model.predict(scan, operating_point="")
+    assert caught.value.code is Code.OPERATING_POINT_UNKNOWN
+
+
+def test_a_closed_file_object_is_no_missing_file(model: cxredge.Model, scan: Path) -> None:
+    with scan.open("rb") as file:
+        pass
+    with pytest.raises(cxredge.InputError, match="closed") as caught:
+        model.predict(file)
+    assert caught.value.code is Code.FILE_UNREADABLE
+
+
+def test_an_open_data_set_is_not_quoted_in_warnings(
+    model: cxredge.Model, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """pydicom warns of an ill-formed value with the value in it, to the warnings and to its log."""
+    path = write_dicom(tmp_path / "a.dcm", draw_phantom(300, 300), tags={"SOPInstanceUID": "1.2.3.4.5.6.7"})
+    path.write_bytes(path.read_bytes().replace(b"1.2.3.4.5.6.7", b"MARY^OF^LODZ."))
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        prediction = model.predict(pydicom.dcmread(path))
+    assert "MARY" not in prediction.to_json()
+    assert [str(item.message) for item in seen] == []
+    assert "MARY" not in caplog.text
 
 
 def test_operating_points(model: cxredge.Model, scan: Path) -> None:

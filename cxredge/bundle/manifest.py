@@ -202,7 +202,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Raises:
             BundleError: OPERATING_POINT_UNKNOWN, naming those that there are.
         """
-        name = operating_point or self.default_operating_point
+        name = self.default_operating_point if operating_point is None else operating_point
         if name not in self.operating_points:
             known = ", ".join(self.operating_points)
             raise BundleError(Code.OPERATING_POINT_UNKNOWN, f"asked for {name!r}; there are {known}")

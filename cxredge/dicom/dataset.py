@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from cxredge.dicom import syntaxes
 from cxredge.dicom.header import Header, PixelElement
@@ -20,21 +20,28 @@ __all__ = ["header_of"]
 def header_of(dataset: Dataset) -> Header:
     """The same header that the file would have given.
 
-    The wanted attributes are written out and read back by pydicom, so that values set by a program and values read
-    from a file take one path; the pixel data is used where it lies.
+    Values that pydicom has not converted yet are taken as they lie, as converting would warn and quote them. The other
+    wanted attributes are written out and read back by pydicom, so that values set by a program and values read from a
+    file take one path. The pixel data is used where it lies.
 
     Raises:
         InputError: DICOM_BROKEN where an attribute holds what cannot be written.
     """
     from pydicom import Dataset
+    from pydicom.dataelem import RawDataElement
     from pydicom.filebase import DicomBytesIO
     from pydicom.filereader import data_element_generator
     from pydicom.filewriter import write_dataset
 
     with typed_errors(Code.DICOM_BROKEN, "an attribute that cannot be written"):
-        part = Dataset()
+        part, untouched = Dataset(), dict[int, Any]()
         for tag in WANTED:
-            if tag in dataset:
+            if tag not in dataset:
+                continue
+            element = dataset.get_item(tag)
+            if isinstance(element, RawDataElement) and element.is_little_endian and isinstance(element.value, bytes):
+                untouched[tag] = element
+            else:
                 part[tag] = dataset[tag]
         file = DicomBytesIO()
         file.is_implicit_VR, file.is_little_endian = False, True
@@ -43,7 +50,7 @@ def header_of(dataset: Dataset) -> Header:
         elements = {int(element.tag): element for element in data_element_generator(cast(BinaryIO, file), False, True)}
         syntax, big_endian, warnings = _syntax(dataset)
         return Header(
-            tags=Tags(elements),
+            tags=Tags({**elements, **untouched}),
             syntax=syntax,
             big_endian=big_endian,
             pixels=_pixels(dataset, big_endian),
