@@ -48,19 +48,23 @@ def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+# "\b" keeps the lines below it as they are.
+_HELP = """Chest radiographs on this machine: lungs and heart outlined, fourteen findings with their thresholds.
+
+\b
+cxredge predict scan.dcm --bundle chest.cxr
+cxredge predict folder --bundle chest.cxr --format json > results.jsonl
+
+Exit codes: 0 all inputs were answered, 1 some could not be read or written, 2 wrong usage or no model.
+"""
+
+
+@click.group(cls=_LazyGroup, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
 )
 def group() -> None:
-    r"""Chest radiographs on this machine: lungs and heart outlined, fourteen findings with their thresholds.
-
-    \b
-    cxredge predict scan.dcm --bundle chest.cxr
-    cxredge predict folder --bundle chest.cxr --format json > results.jsonl
-
-    Exit codes: 0 all inputs were answered, 1 some could not be read or written, 2 wrong usage or no model.
-    """
+    """The `cxredge` command."""
 
 
 def _silence_libraries() -> None:

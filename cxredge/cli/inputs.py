@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,13 +29,15 @@ class Input:
 def expand(arguments: Sequence[str]) -> list[Input]:
     """Every input that the arguments name, in their order; folders and patterns sorted.
 
-    A folder gives all files below it but hidden ones and DICOMDIR. A name that is not there is kept: its error
-    belongs in the results. A pattern that matches nothing is a mistake in the command.
+    A folder gives all files below it but hidden ones and DICOMDIR; links to folders are not followed. A name that is
+    not there is kept: its error belongs in the results. A pattern that matches nothing is a mistake in the command.
     """
     found: list[Input] = []
     for argument in arguments:
         if argument == "-":
-            found.append(Input("-", sys.stdin.buffer.read()))
+            found.append(Input("-", _standard_input()))
+        elif not argument:  # an unset variable of a script; as a path it would mean the current folder
+            raise click.UsageError("an input is an empty text")
         elif Path(argument).is_dir():
             found += [Input(str(path), path) for path in sorted(_files_below(Path(argument)))]
         elif not Path(argument).exists() and glob.has_magic(argument):
@@ -51,11 +54,24 @@ def expand(arguments: Sequence[str]) -> list[Input]:
     return found
 
 
+def _standard_input() -> bytes:
+    """All of it, up to one byte more than is ever accepted."""
+    from cxredge.sources import Limits
+
+    if sys.stdin is None:  # closed, or a program of Windows without a console
+        raise click.UsageError("standard input is closed")
+    return sys.stdin.buffer.read(Limits().max_file_bytes + 1)
+
+
 def _files_below(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        hidden = any(piece.startswith(".") for piece in path.relative_to(folder).parts)
-        if path.is_file() and not hidden and path.name != _INDEX_OF_A_DISC:
-            yield path
+    """Files and dangling links; a folder that cannot be listed comes as itself, so that its error is in the results."""
+    unlisted: list[Path] = []
+    for here, folders, files in os.walk(folder, onerror=lambda error: unlisted.append(Path(error.filename))):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(here, name) for name in files if not name.startswith(".") and name != _INDEX_OF_A_DISC):
+            if path.is_file() or path.is_symlink():
+                yield path
+    yield from unlisted
 
 
 class OutputNames:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -62,6 +62,8 @@ def _run(
 ) -> int:
     import cxredge
     from cxredge.cli.formats import FORMATS, csv_header
+    from cxredge.files import path_text
+    from cxredge.report.style import clean
 
     writer = _Writer(output, overlay=overlay, masks=masks)
     done = failures = 0
@@ -72,7 +74,7 @@ def _run(
         answers = loaded.predict_many((item.source for item in inputs), batch_size=batch_size)
         with closing(answers), _progress(len(inputs), quiet) as step:
             for item, prediction in zip(inputs, answers, strict=True):
-                _print(FORMATS[form](prediction.record, item.label))
+                _print(FORMATS[form](prediction.record, clean(path_text(item.label))))
                 failed = prediction.status == "error"
                 failed |= not _attempt(lambda p=prediction, i=item: writer.write(i.label, p))
                 if report is not None:
@@ -174,8 +176,22 @@ def _print(text: str) -> None:
 
     A terminal gets text in its own encoding; a file or pipe gets UTF-8, whatever the system's code page is.
     """
-    click.echo(text if sys.stdout.isatty() else text.encode("utf-8", "replace"))
-    sys.stdout.flush()
+    out: TextIO | None = sys.stdout
+    if out is None:  # closed: what was asked for may be files alone
+        return
+    try:
+        if out.isatty():
+            click.echo(text.encode(out.encoding, "replace").decode(out.encoding))
+        else:
+            click.echo(text.encode("utf-8", "replace"))
+        out.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a full disk
+        from cxredge.errors import Code, CxredgeError
+
+        detail = f"standard output: {error.strerror or type(error).__name__}"
+        raise click.ClickException(str(CxredgeError(Code.OUTPUT_UNWRITABLE, detail))) from None
 
 
 @contextmanager

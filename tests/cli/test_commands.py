@@ -134,6 +134,45 @@ def test_a_console_of_another_encoding(model: list[str], scan: Path, tmp_path: P
     assert json.loads(done.stdout.decode("utf-8"))["input"]["path"] == str(path)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a file name be any bytes")
+def test_a_name_that_is_not_unicode_stops_nothing(model: list[str], scan: Path, tmp_path: Path) -> None:
+    """An archive of the Latin-1 days: the file is answered, and so are those behind it."""
+    for name in (b"a.dcm", b"R\xf6ntgen.dcm", b"z\x1b[31m.dcm"):
+        (tmp_path / os.fsdecode(name)).write_bytes(scan.read_bytes())
+    for form in ("json", "csv", "table"):
+        for variables in ({}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}):
+            done = cxredge(
+                "predict", tmp_path, *model, "--format", form, "--output", tmp_path.parent / "o", **variables
+            )
+            assert done.returncode == 0, done.stderr
+            text = done.stdout.decode("utf-8")
+            assert "\x1b" not in text  # nothing that a terminal would obey
+            if form == "json":
+                names = {Path(json.loads(line)["input"]["path"]).name for line in text.splitlines()}
+                assert names == {"a.dcm", "R\\xf6ntgen.dcm", "z\x1b[31m.dcm"}
+            else:
+                assert "R\\xf6ntgen.dcm" in text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell that closes a stream")
+def test_closed_and_full_standard_output(model: list[str], scan: Path, tmp_path: Path) -> None:
+    command = f'"{sys.executable}" -P -m cxredge predict "$@"'
+    arguments = [str(scan), *model, "--output", str(tmp_path)]
+    done = subprocess.run(["sh", "-c", f"{command} >&-", "sh", *arguments], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "scan.json").exists()
+    if Path("/dev/full").exists():
+        done = subprocess.run(["sh", "-c", f"{command} >/dev/full", "sh", *arguments], capture_output=True)
+        assert done.returncode == 1
+        assert b"output_unwritable" in done.stderr
+
+
+def test_help_shows_its_examples_as_they_are_typed() -> None:
+    text = cxredge("--help").stdout.decode()
+    assert "\\b" not in text
+    assert any(line.strip() == "cxredge predict scan.dcm --bundle chest.cxr" for line in text.splitlines())
+
+
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to a process")
 def test_stopping_keeps_what_is_done(model: list[str], scan: Path) -> None:
     command = [sys.executable, "-P", "-m", "cxredge", "predict", *[str(scan)] * 3000, *model, "--format", "json"]
