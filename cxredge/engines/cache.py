@@ -88,7 +88,7 @@ class Cache:
     def _stamp(self, key: str) -> dict[str, Any] | None:
         try:
             text = (self.folder / f"{key}.json").read_text(encoding="utf-8")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, UnicodeDecodeError):
             return {}

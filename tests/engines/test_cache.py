@@ -172,6 +172,12 @@ def test_a_folder_that_cannot_be_written(bundle: Bundle, rogue: Path, cache: Pat
         cache.chmod(0o700)
 
 
+def test_a_file_where_the_folder_should_be(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    assert Cache(tmp_path / "file").find({"engine": "rogue"}) is None
+    assert "damaged" not in caplog.text, "nothing is there that could be damaged"
+
+
 def test_no_scratch_is_left(bundle: Bundle, rogue: Path, cache: Path) -> None:
     logits(bundle)
     assert sorted(path.suffix for path in cache.iterdir()) == [".json", ".log", ".rogue"]
