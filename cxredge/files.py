@@ -16,7 +16,7 @@ def path_text(path: str | os.PathLike[str]) -> str:
 
     A file name need not be Unicode: an old archive's may be Latin-1. Its odd bytes become `\xfc` and the like.
     """
-    text = os.fspath(path)
+    text = os.fsdecode(path)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

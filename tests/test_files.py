@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from cxredge.errors import Code, CxredgeError
-from cxredge.files import write_atomically
+from cxredge.files import path_text, write_atomically
+
+
+@pytest.mark.parametrize("name", ["scan.dcm", "R\u00f6ntgen-\u80ba.dcm", "R\udcf6ntgen.dcm", "\ud800.dcm"])
+def test_every_name_can_be_written_and_unicode_stays_as_it_is(name: str) -> None:
+    text = path_text(Path(name))
+    assert text.encode("utf-8")
+    assert (text == name) == all(not 0xD800 <= ord(character) < 0xE000 for character in name)
 
 
 def test_it_makes_folders_and_replaces(tmp_path: Path) -> None:

@@ -176,7 +176,8 @@ def test_help_shows_its_examples_as_they_are_typed() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT to a process")
 def test_stopping_keeps_what_is_done(model: list[str], scan: Path) -> None:
     command = [sys.executable, "-P", "-m", "cxredge", "predict", *[str(scan)] * 3000, *model, "--format", "json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # Unbuffered: what readline had read ahead, communicate would not give.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
     assert process.stdout is not None
     first = process.stdout.readline()
     time.sleep(0.3)
