@@ -45,6 +45,7 @@ class Code(enum.StrEnum):
     INVALID_SPACING = "invalid_spacing"
     BODY_PART_UNKNOWN = "body_part_unknown"
     VIEW_UNKNOWN = "view_unknown"
+    MIRRORED_BY_TAGS = "mirrored_by_tags"
     COLOR_AS_GREY = "color_as_grey"
     OVERLAY_IGNORED = "overlay_ignored"
     BURNED_IN_ANNOTATION = "burned_in_annotation"
@@ -62,6 +63,7 @@ class Code(enum.StrEnum):
     WRONG_BODY_PART = "wrong_body_part"
     LATERAL_VIEW = "lateral_view"
     OBLIQUE_VIEW = "oblique_view"
+    TURNED_BY_TAGS = "turned_by_tags"
     FOR_PROCESSING = "for_processing"
     BLANK_IMAGE = "blank_image"
     IMAGE_TOO_SMALL = "image_too_small"
@@ -180,6 +182,11 @@ def _table() -> dict[Code, Meaning]:
         c.VIEW_UNKNOWN: m(
             warning, "No tag names the view.", "Check that the view is frontal; set (0018,5101) at the modality."
         ),
+        c.MIRRORED_BY_TAGS: m(
+            warning,
+            "The patient orientation says that the image is mirrored, so left and right may be the wrong way round.",
+            "Look for the side marker; have the orientation set right at the modality.",
+        ),
         c.COLOR_AS_GREY: m(warning, "A colour image with equal channels was read as grey.", "None needed."),
         c.OVERLAY_IGNORED: m(warning, "Overlay planes in the file were not drawn into the image.", "None needed."),
         c.BURNED_IN_ANNOTATION: m(
@@ -226,6 +233,11 @@ def _table() -> dict[Code, Meaning]:
         c.LATERAL_VIEW: m(abstained, "The view is lateral by its tags.", "Send the frontal (PA or AP) image."),
         c.OBLIQUE_VIEW: m(
             abstained, "The view is oblique, decubitus or lordotic by its tags.", "Send the frontal (PA or AP) image."
+        ),
+        c.TURNED_BY_TAGS: m(
+            abstained,
+            "The patient orientation says that the image lies on its side or upside down.",
+            "Send it upright.",
         ),
         c.FOR_PROCESSING: m(
             abstained,

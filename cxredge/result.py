@@ -174,4 +174,7 @@ def json_schema() -> dict[str, Any]:
     schema = msgspec.json.schema(Record)
     meanings = "; ".join(f"{code}: {meaning.what}" for code, meaning in MEANINGS.items())
     schema["$defs"]["Code"]["description"] = meanings
+    for part in schema["$defs"].values():
+        if "properties" in part:  # every field is always written, null or not: a reader may count on it
+            part["required"] = list(part["properties"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA, **schema}

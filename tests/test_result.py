@@ -41,6 +41,13 @@ def test_schema_refuses_what_is_not_the_contract(where: str, value: object) -> N
         jsonschema.validate(broken, json_schema())
 
 
+def test_schema_promises_every_field() -> None:
+    broken = json.loads(record().to_json())
+    del broken["timing_ms"]
+    with pytest.raises(jsonschema.ValidationError, match="timing_ms"):
+        jsonschema.validate(broken, json_schema())
+
+
 def test_json_round_trip() -> None:
     before = record()
     assert msgspec.json.decode(before.to_json(), type=Record) == before

@@ -9,7 +9,16 @@ from cxredge.dicom.tags import Tags, tag_text
 from cxredge.errors import Abstention, Code, CxredgeError
 from cxredge.result import Notice, notice
 
-__all__ = ["VIEWS", "check_body_part", "check_intent", "check_modality", "check_view", "known_modality", "view_of"]
+__all__ = [
+    "VIEWS",
+    "check_body_part",
+    "check_intent",
+    "check_modality",
+    "check_upright",
+    "check_view",
+    "known_modality",
+    "view_of",
+]
 
 _MODALITIES = frozenset({"CR", "DX", "RG"})
 _TERMS = (
@@ -21,9 +30,11 @@ _KNOWN_MODALITIES = _MODALITIES.union(_TERMS.split())
 """The defined terms of PS3.3 C.7.3.1.1.1."""
 _RADIOGRAPHS = ("1.2.840.10008.5.1.4.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.1.1.1")
 _FOR_PROCESSING_CLASS = "1.2.840.10008.5.1.4.1.1.1.1.1"
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
-_CHEST = ("CHEST", "THORAX", "LUNG")
+# English and Latin as the standard has them, and what devices set to other languages write.
+_CHEST = ("CHEST", "THORA", "THX", "TORAX", "TORAC", "LUNG", "PULM", "POUMON", "BRUSTKORB")
 _LATERAL = frozenset({"LL", "RL", "LAT", "LATERAL", "LLAT", "RLAT"})
 _OBLIQUE = frozenset(
     {"LAO", "RAO", "LPO", "RPO", "LLO", "RLO", "OBL", "OBLIQUE"}
@@ -43,6 +54,8 @@ def check_modality(tags: Tags, *, has_pixels: bool) -> str | None:
     """
     modality, sop_class = tags.text(t.MODALITY), tags.text(t.SOP_CLASS)
     if modality in _MODALITIES:
+        if sop_class.startswith(_STORAGE) and sop_class not in _RADIOGRAPHS and not _is_capture(sop_class):
+            raise Abstention(Code.WRONG_MODALITY, "by its SOP class", tag=tag_text(t.SOP_CLASS))
         return modality
     if modality and modality != "OT":
         raise Abstention(Code.WRONG_MODALITY, known_modality(modality), tag=tag_text(t.MODALITY))
@@ -50,9 +63,14 @@ def check_modality(tags: Tags, *, has_pixels: bool) -> str | None:
         return None
     if not has_pixels:
         raise _no_pixels()
-    if sop_class not in ("", *_RADIOGRAPHS) and not sop_class.startswith(_SECONDARY_CAPTURE):
+    if sop_class not in ("", *_RADIOGRAPHS) and not _is_capture(sop_class):
         raise Abstention(Code.WRONG_MODALITY, "by its SOP class", tag=tag_text(t.SOP_CLASS))
     raise Abstention(Code.MODALITY_UNKNOWN, known_modality(modality), tag=tag_text(t.MODALITY))
+
+
+def _is_capture(sop_class: str) -> bool:
+    """Secondary Capture, or one of its multi-frame kinds."""
+    return sop_class == _SECONDARY_CAPTURE or sop_class.startswith(_SECONDARY_CAPTURE + ".")
 
 
 def _no_pixels() -> CxredgeError:
@@ -137,6 +155,24 @@ def _check_orientation(tags: Tags) -> Notice | None:
     if len(directions) == 2 and set(directions) & {"L", "R"} and set(directions) & {"H", "F"}:
         return None
     return notice(Code.VIEW_UNKNOWN, tag=tag_text(t.VIEW_POSITION))
+
+
+def check_upright(tags: Tags) -> Notice | None:
+    """A warning where the tags say that the image is mirrored.
+
+    PS3.3 C.7.6.1.1.1 gives the directions of the rows and of the columns: a frontal image that hangs as usual has its
+    rows running to the patient's left and its columns to the feet.
+
+    Raises:
+        Abstention: TURNED_BY_TAGS, where it lies on its side or upside down.
+    """
+    directions = [value.upper()[:1] for value in tags.texts(t.PATIENT_ORIENTATION)]
+    if len(directions) != 2 or not set(directions) <= set("LRHF"):
+        return None  # nothing is said, or nothing of a frontal view
+    if directions[1] != "F":
+        raise Abstention(Code.TURNED_BY_TAGS, tag=tag_text(t.PATIENT_ORIENTATION))
+    mirrored = directions[0] == "R"
+    return notice(Code.MIRRORED_BY_TAGS, tag=tag_text(t.PATIENT_ORIENTATION)) if mirrored else None
 
 
 def check_intent(tags: Tags) -> None:

@@ -55,7 +55,7 @@ def _checked(header: Header, limits: Limits) -> tuple[PixelTags, Display, list[N
     """Modality, body part, view, intent, then pixels: the first that fails decides."""
     tags = header.tags
     checks.check_modality(tags, has_pixels=header.pixels is not None)
-    found = [checks.check_body_part(tags), checks.check_view(tags)]
+    found = [checks.check_body_part(tags), checks.check_view(tags), checks.check_upright(tags)]
     checks.check_intent(tags)
     if header.pixels is None:
         raise InputError(Code.NO_PIXEL_DATA, tag=_PIXELS)

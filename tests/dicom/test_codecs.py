@@ -253,6 +253,8 @@ def test_decoders_agree_with_pydicom(shared_data: Path) -> None:
         except (RuntimeError, ValueError, AttributeError, NotImplementedError):
             continue  # pydicom has no decoder for it here
         ds.Modality, ds.BodyPartExamined, ds.ViewPosition = "DX", "CHEST", "PA"
+        ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"
+        ds.PatientOrientation = ["L", "F"]
         ds.AnatomicRegionSequence, ds.PresentationIntentType = [], "FOR PRESENTATION"
         values = stored_values(open_source(ds))
         lossy = str(ds.file_meta.TransferSyntaxUID) in (files.JPEG_BASELINE, files.JPEG_EXTENDED)
