@@ -133,13 +133,15 @@ def load_weights(network: nn.Module, path: str | Path, *, least: float = 0.5) ->
     given, unexpected, stripped = _renamed(read_state_dict(path), wanted)
     matched: dict[str, Tensor] = {}
     mismatched, adapted = [], []
-    for name, tensor in given.items():
-        fitting = _fitted(tensor, wanted[name].shape)
+    for name in wanted:
+        if name not in given:
+            continue
+        fitting = _fitted(given[name], wanted[name].shape)
         if fitting is None:
-            mismatched.append(f"{name}: {tuple(tensor.shape)}, {tuple(wanted[name].shape)}")
+            mismatched.append(f"{name}: {tuple(given[name].shape)}, {tuple(wanted[name].shape)}")
             continue
         matched[name] = fitting
-        if fitting.shape != tensor.shape:
+        if fitting.shape != given[name].shape:
             adapted.append(name)
     missing = tuple(name for name in wanted if name not in given)
     report = LoadReport(tuple(matched), missing, unexpected, tuple(mismatched), tuple(adapted), stripped)
