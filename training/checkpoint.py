@@ -40,9 +40,6 @@ __all__ = [
 SCHEMA = "cxredge.checkpoint/1"
 FAMILY, NUMBER = SCHEMA.rsplit("/", 1)
 
-# One patient keeps one name across the folders in which the NIH's images come.
-SAME_PATIENTS = {"chestxray14": "nih", "nih": "nih"}
-
 
 class SplitFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which division of the data into folds: its name, whether the data's makers gave it, and its hash."""
@@ -104,11 +101,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     versions: dict[str, str]
 
 
-def patient_tag(collection: str, patient: str) -> str:
-    """A short hash of a patient of a data set; the same for one patient of ChestX-ray14 wherever the image lies."""
-    name = patient.lstrip("0") or "0" if patient.isdecimal() else patient
-    family = SAME_PATIENTS.get(collection, collection)
-    return hashlib.sha256(f"{family}/{name}".encode()).hexdigest()[:16]
+def patient_tag(patient: str) -> str:
+    """A short hash of a patient, who is named as `Case.patient` does: the same in every data set that shows them."""
+    return hashlib.sha256(patient.encode()).hexdigest()[:16]
 
 
 def versions() -> dict[str, str]:
@@ -194,23 +189,22 @@ def load(path: Path) -> tuple[Method[Any], Facts]:
     return model.eval(), facts
 
 
-def assert_unseen(facts: Facts, collection: str, patients: Iterable[str], fold: str) -> None:
+def assert_unseen(facts: Facts, tags: Iterable[str], fold: str) -> None:
     """Refuse weights that were trained or chosen on a patient whom they are to be tested on.
 
     Args:
         facts: the checkpoint's.
-        collection: the kind of data set that the patients are of.
-        patients: of the fold.
+        tags: the patients of the fold, as `patient_tag` gives them.
         fold: its name, for the message.
 
     Raises:
         LeakError: with how many of how many.
     """
-    tags = {patient_tag(collection, patient) for patient in patients}
-    seen = tags.intersection(facts.trained_on)
+    tested = set(tags)
+    seen = tested.intersection(facts.trained_on)
     if seen:
         raise LeakError(
             Code.BAD_ARGUMENT,
-            f"{len(seen)} of the {len(tags)} patients of fold {fold!r} trained these weights (split "
+            f"{len(seen)} of the {len(tested)} patients of fold {fold!r} trained these weights (split "
             f"{facts.split.name!r}, {facts.split.sha256[:12]}); hashes {', '.join(sorted(seen)[:5])}",
         )

@@ -57,8 +57,11 @@ class Optimiser(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Schedule(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the rate falls: never, by `factor` each `every` epochs, at the epochs `at`, when the validation loss has not
-    improved for `patience` epochs, or along one cosine cycle with a warm-up of `warm` of all steps.
+    """How the rate falls.
+
+    Attributes:
+        name: never; by `factor` each `every` epochs; by it at the epochs `at`; by it when the validation loss has not
+            improved for `patience` epochs; or along one cycle over all steps, of which `warm` rise.
     """
 
     name: Literal["constant", "every", "at", "plateau", "one_cycle"] = "constant"
@@ -233,7 +236,9 @@ def find(name: str | Path) -> Recipe:
     """
     path = Path(name) if str(name).endswith(".toml") else FOLDER / f"{name}.toml"
     if not path.is_file():
-        raise RecipeError(Code.FILE_NOT_FOUND, f"there is no recipe {str(name)!r}: {', '.join(names())}, or a .toml file")
+        raise RecipeError(
+            Code.FILE_NOT_FOUND, f"there is no recipe {str(name)!r}: {', '.join(names())}, or a .toml file"
+        )
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
