@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import click
@@ -14,9 +15,33 @@ from cxredge.errors import CxredgeError
 __all__ = ["main"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+# Name -> (module, one line of help): the module is imported when the command runs.
+LATER: dict[str, tuple[str, str]] = {
+    "data": ("training.data.cli", "Say what a data set holds, and cache its planes."),
+}
+
+
+class _Group(click.Group):
+    """Commands of this file, and those of `LATER`, which are known by name and line without being imported."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *LATER]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in LATER:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = getattr(import_module(LATER[cmd_name][0]), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        known = [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl([*known, *((name, line) for name, (_, line) in LATER.items())])
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 def group() -> None:
-    """The training workbench: methods, and what they cost."""
+    """The training workbench: methods, data sets, and what they cost."""
 
 
 @group.command(name="list")
