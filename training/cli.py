@@ -18,6 +18,8 @@ __all__ = ["main"]
 # Name -> (module, one line of help): the module is imported when the command runs.
 LATER: dict[str, tuple[str, str]] = {
     "data": ("training.data.cli", "Say what a data set holds, and cache its planes."),
+    "fit": ("training.fit.cli", "Train what a recipe says."),
+    "evaluate": ("training.evaluate.cli", "Score a checkpoint on a fold that it has not seen, beside the paper."),
 }
 
 
@@ -33,7 +35,7 @@ class _Group(click.Group):
         command: click.Command = getattr(import_module(LATER[cmd_name][0]), cmd_name)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as click
         known = [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
         with formatter.section("Commands"):
             formatter.write_dl([*known, *((name, line) for name, (_, line) in LATER.items())])

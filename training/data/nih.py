@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cxredge.result import LABELS
 from training.data.cases import Box, Case, Collection
-from training.data.tables import Row, index_files, read_lines, read_table
+from training.data.tables import Row, assert_unique, index_files, read_lines, read_table
 from training.errors import DataError, Problem
 
 __all__ = ["open_chestxray14", "open_nih"]
@@ -40,6 +40,7 @@ def open_chestxray14(folder: Path, *, partial: bool = False) -> Collection:
             name and is not official.
     """
     rows = read_table(_entry_table(folder), ("Image Index", "Finding Labels", "Patient ID"))
+    assert_unique(rows, "Image Index")
     images = index_files(_image_folders(folder), (".png", ".jpg", ".jpeg"))
     missing = [row for row in rows if row.text("Image Index") not in images]
     if missing and not partial:

@@ -20,7 +20,7 @@ def summarise(collection: Collection, split: Split | None = None) -> dict[str, A
     """Count a collection, and the folds of a split of it: JSON types only.
 
     `labels` tells positive, negative and unknown cases a label; `no_finding` are the cases in which all labels are
-    known to be absent. `lacking` names, a fold, the diseases without a positive, without a negative, and not looked for.
+    known to be absent. `lacking` names, a fold, the diseases without a positive, without a negative, not looked for.
     """
     cases = collection.cases
     everything = range(len(cases))

@@ -12,7 +12,7 @@ from cxredge.result import LABELS
 from training.data.cases import labels_of
 from training.errors import DataError, Problem
 
-__all__ = ["NO_FINDING", "Row", "folder_of", "index_files", "read_lines", "read_table"]
+__all__ = ["NO_FINDING", "Row", "assert_unique", "folder_of", "index_files", "read_lines", "read_table"]
 
 NO_FINDING = "No Finding"
 
@@ -125,6 +125,16 @@ def read_table(file: Path, required: Sequence[str], *, columns: Sequence[str] = 
             raise DataError(Problem.TABLE, f"{len(record)} fields where {last} are named", file=file, row=line)
         rows.append(Row(file, line, {name: cell for name, cell in zip(header, record, strict=False) if name}))
     return rows
+
+
+def assert_unique(rows: Sequence[Row], column: str) -> None:
+    """Refuse a table that names one thing in two rows."""
+    lines: dict[str, int] = {}
+    for row in rows:
+        name = row.text(column)
+        if name in lines:
+            raise row.error(Problem.DUPLICATE, f"{name} is already in line {lines[name]}")
+        lines[name] = row.line
 
 
 def read_lines(file: Path) -> list[tuple[int, str]]:
