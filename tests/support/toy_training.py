@@ -65,14 +65,14 @@ class ToySet:
 
     def __init__(self, count: int, seed: int, *, unlabelled: float = 0.0, poison: Sequence[int] = ()) -> None:
         rng = np.random.default_rng(seed)
-        self.truth = (rng.random((count, len(LABELS))) < 0.4).astype(np.float32)
-        self.known = rng.random(self.truth.shape) >= unlabelled
+        self.drawn = (rng.random((count, len(LABELS))) < 0.4).astype(np.float32)
+        self.known = rng.random(self.drawn.shape) >= unlabelled
         self.noise = rng.normal(0.4, 0.1, (count, SIDE, SIDE)).astype(np.float32)
         self.shift = rng.integers(-2, 3, count)
         self.poison, self.epoch, self.seed = frozenset(poison), 0, seed
 
     def __len__(self) -> int:
-        return len(self.truth)
+        return len(self.drawn)
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -80,12 +80,12 @@ class ToySet:
     def describe(self, index: int) -> str:
         return f"toy-{self.seed}.png (row {index + 1})"
 
-    def labels(self) -> npt.NDArray[np.float64]:
-        return np.where(self.known, self.truth, np.nan).astype(np.float64)
+    def truth(self) -> npt.NDArray[np.float64]:
+        return np.where(self.known, self.drawn, np.nan).astype(np.float64)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         image = self.noise[index].copy()
-        for disease in np.flatnonzero(self.truth[index]):
+        for disease in np.flatnonzero(self.drawn[index]):
             row, column = divmod(int(disease), 4)
             image[row * 8 + 2 : row * 8 + 6, column * 8 + 2 : column * 8 + 6] += 0.4
         masks = np.zeros((3, SIDE, SIDE), np.float32)
@@ -97,7 +97,7 @@ class ToySet:
             image[0, 0] = np.nan
         return {
             "image": torch.from_numpy(image)[None],
-            "labels": torch.from_numpy(self.truth[index]),
+            "labels": torch.from_numpy(self.drawn[index]),
             "labels_known": torch.from_numpy(self.known[index]),
             "masks": torch.from_numpy(masks),
             "masks_known": torch.tensor([True, True, False]),

@@ -35,7 +35,7 @@ class SampleSet(Protocol):
         """The file and row of a sample, for messages."""
         ...
 
-    def labels(self) -> npt.NDArray[np.float64]:
+    def truth(self) -> npt.NDArray[np.float64]:
         """[len, 14]: 1, 0, or not-a-number where unknown; without reading an image."""
         ...
 
@@ -84,9 +84,9 @@ class Joined:
         part, inner = self._place(index)
         return self.parts[part].describe(inner)
 
-    def labels(self) -> npt.NDArray[np.float64]:
+    def truth(self) -> npt.NDArray[np.float64]:
         """Those of all parts."""
-        return np.concatenate([part.labels() for part in self.parts])
+        return np.concatenate([part.truth() for part in self.parts])
 
 
 class ShareSampler(Sampler[int]):

@@ -225,7 +225,7 @@ def make_stage(model: Method[Any], stage: Stage, folds: Folds) -> StageModule:
         return UNetStage(model, stage, folds)
     if (stage.name == "classifier") == hasattr(model, "set_stage"):
         raise RecipeError(Code.BAD_ARGUMENT, f"the method {model.name!r} has no stage {stage.name!r}")
-    if stage.watch == "auroc" and not measurable(folds.validation.labels()).any():
+    if stage.watch == "auroc" and not measurable(folds.validation.truth()).any():
         raise RecipeError(
             Code.BAD_ARGUMENT,
             f"stage {stage.name!r} watches AUROC, and no disease has both a positive and a negative among the "

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning
 import msgspec
@@ -17,15 +17,17 @@ import torch
 from cxredge.errors import Code
 from cxredge.files import write_atomically
 from training.checkpoint import DataUse, Facts, read, save, versions
-from training.errors import RecipeError
+from training.errors import RecipeError, bad
 from training.fit.folds import Folds, loader
 from training.fit.keeper import BEST, STATE, FactsOf, Keeper
 from training.fit.modules import make_stage
-from training.methods import build
-from training.methods.base import Method
+from training.methods import build, method_class
+from training.methods.base import Method, Options
 from training.recipes import Recipe, Stage, digest
 
-__all__ = ["Fit", "Outcome", "fit"]
+__all__ = ["Fit", "Outcome", "fit", "options_of"]
+
+T = TypeVar("T")
 
 RUN = "run.json"
 DONE = "done.json"
@@ -81,6 +83,7 @@ def fit(run: Fit) -> Outcome:
         DivergedError: a loss is not a number; the checkpoints of the epoch before are kept.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    _join()
     _claim(run)
     lightning.seed_everything(run.recipe.seed, verbose=False)
     model = build(run.recipe.method, run.recipe.options)
@@ -99,8 +102,39 @@ def fit(run: Fit) -> Outcome:
     return Outcome(run.out / BEST, facts.scores, history)
 
 
+def options_of(recipe: Recipe) -> Options:
+    """The options of a recipe's method, checked, without building it.
+
+    Raises:
+        UsageError: an unknown method or option.
+    """
+    kind = method_class(recipe.method).options_type
+    try:
+        return msgspec.convert(recipe.options, kind)
+    except msgspec.ValidationError as error:
+        raise bad(f"{recipe.method}: {error}") from None
+
+
 def _rank() -> int:
     return int(os.environ.get("RANK", "0"))
+
+
+def _join() -> None:
+    """Under torchrun, meet the other processes now: caches are built before Lightning would."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or torch.distributed.is_initialized():
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+
+
+def _in_turn(make: Callable[[], T]) -> T:
+    """The first process first: it builds the caches that the others find."""
+    if not torch.distributed.is_initialized():
+        return make()
+    made = make() if _rank() == 0 else None
+    torch.distributed.barrier()
+    return make() if made is None else made
 
 
 def _claim(run: Fit) -> None:
@@ -163,7 +197,7 @@ def _take(run: Fit, model: Method[Any], path: Path) -> None:
 
 def _train(run: Fit, stage: Stage, model: Method[Any]) -> list[dict[str, Any]]:
     """One stage: Lightning's trainer over its epochs."""
-    folds = run.folds(stage)
+    folds = _in_turn(lambda: run.folds(stage))
     module = make_stage(model, stage, folds)
     folder = run.out / stage.name
     folder.mkdir(parents=True, exist_ok=True)

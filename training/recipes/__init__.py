@@ -108,7 +108,7 @@ class Source(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
         kind: as `training.data.open_collection` knows it, or "phantoms".
         folder: where it lies under --data.
         options: for `open_collection`; for phantoms: train, validation, test (counts), seed and more.
-        split: the makers' folds, or a random 70/10/20 by patient that every table calls unofficial.
+        split: the makers' folds; a random 70/10/20 by patient that every table calls unofficial; or all cases test.
         validation: the share of the training patients that validates, where the makers give no such fold.
         seed: of the split.
     """
@@ -116,7 +116,7 @@ class Source(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kind: str
     folder: str = "."
     options: dict[str, Any] = {}
-    split: Literal["official", "random"] = "official"
+    split: Literal["official", "random", "test"] = "official"
     validation: Share = 0.1
     seed: int = 0
 

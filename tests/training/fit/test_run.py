@@ -66,7 +66,7 @@ def test_the_unet_learns_what_is_drawn_and_the_classifier_leaves_it_alone(tmp_pa
 def test_unknown_labels_reach_neither_loss_nor_score(tmp_path: Path) -> None:
     known = ToySet(64, 1, unlabelled=0.5)
     lied = ToySet(64, 1, unlabelled=0.5)
-    lied.truth[~lied.known] = 1 - lied.truth[~lied.known]
+    lied.drawn[~lied.known] = 1 - lied.drawn[~lied.known]
     for index in range(len(lied)):  # the same pictures, other words where nothing is known
         lied.noise[index] += known[index]["image"][0].numpy() - lied[index]["image"][0].numpy()
     losses = [
@@ -110,7 +110,7 @@ def test_an_existing_run_is_not_overwritten_and_another_recipe_does_not_go_on_wi
 
 def test_a_fold_without_both_classes_is_refused_before_an_epoch_is_spent(tmp_path: Path) -> None:
     same = ToySet(20, 2)
-    same.truth[:] = 0
+    same.drawn[:] = 0
     with pytest.raises(RecipeError, match="no disease has both a positive and a negative among the 20"):
         fit(run_of(tmp_path, folds=toy_folds(validation=same)))
 
