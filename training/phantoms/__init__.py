@@ -1,10 +1,13 @@
-"""Synthetic frontal chest radiographs with ground truth: anatomy, the fourteen diseases, exposure; see docs/phantoms.md."""
+"""Synthetic frontal chest radiographs with ground truth; see docs/phantoms.md. Names are imported when first used."""
 
 from __future__ import annotations
 
-from training.phantoms.generator import Box, Phantom, PhantomPool, batch, generate
-from training.phantoms.sampler import PREVALENCE, sample_findings
-from training.phantoms.shape_model import heart_given_lungs
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from training.phantoms.generator import Box, Phantom, PhantomPool, batch, generate
+    from training.phantoms.sampler import PREVALENCE, sample_findings
+    from training.phantoms.shape_model import heart_given_lungs
 
 __all__ = [
     "PREVALENCE",
@@ -16,3 +19,19 @@ __all__ = [
     "heart_given_lungs",
     "sample_findings",
 ]
+
+_HOME = dict.fromkeys(("Box", "Phantom", "PhantomPool", "batch", "generate"), "training.phantoms.generator")
+_HOME |= dict.fromkeys(("PREVALENCE", "sample_findings"), "training.phantoms.sampler")
+_HOME |= {"heart_given_lungs": "training.phantoms.shape_model"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'training.phantoms' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

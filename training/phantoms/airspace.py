@@ -41,11 +41,6 @@ def _inside(scene: Scene) -> Grid:
     return np.clip(scene.depth / 3, 0, 1)
 
 
-def _note(scene: Scene, label: str, filled: Grid, **facts: object) -> None:
-    peak = float(filled.max(initial=0))
-    scene.note(label, filled > max(0.04, 0.22 * peak), **facts)
-
-
 def draw_infiltration(scene: Scene, rng: np.random.Generator, severity: float) -> None:
     """Several faint, streaky clouds, mostly on both sides around the hila and at the bases."""
     sides = [side_of(rng)] if rng.random() < 0.3 else list(SIDES)
@@ -59,7 +54,7 @@ def draw_infiltration(scene: Scene, rng: np.random.Generator, severity: float) -
     filled = np.clip(filled * streaks * np.float32(0.16 + 0.26 * severity), 0, 0.8) * _inside(scene)
     scene.fill(filled)
     smooth = scene.canvas.blur(filled, 0.006)
-    _note(scene, "Infiltration", smooth, sides=sides)
+    scene.note_by_side("Infiltration", scene.replaced(smooth))
 
 
 def draw_pneumonia(scene: Scene, rng: np.random.Generator, severity: float) -> None:
@@ -76,7 +71,7 @@ def draw_pneumonia(scene: Scene, rng: np.random.Generator, severity: float) -> N
     mottle = 0.9 + 0.12 * scene.canvas.noise(rng, 0.016)
     filled = np.clip(filled * mottle * np.float32(0.34 + 0.36 * severity), 0, 0.92) * _inside(scene)
     scene.fill(filled)
-    _note(scene, "Pneumonia", scene.canvas.blur(filled, 0.006), sides=[where for where, _ in places])
+    scene.note_by_side("Pneumonia", scene.replaced(scene.canvas.blur(filled, 0.006)))
 
 
 def _fissure(scene: Scene, slope: float) -> Grid:
@@ -115,14 +110,10 @@ def draw_consolidation(scene: Scene, rng: np.random.Generator, severity: float) 
     size = (0.085 + 0.05 * severity) * rng.uniform(0.9, 1.1)
     radii = (size, size * (0.8 if "middle" in name else 1.15))
     filled = patch(scene, rng, centre, radii, rough=0.22, soft=0.28) * gate
-    filled = (
-        filled
-        * np.float32(0.62 + 0.34 * severity)
-        * _inside(scene)
-        * scene.canvas.blur(scene.lung[side] + scene.heart, 0.004)
-    )
+    out = SIDES[side] * (scene.canvas.x - np.float32(scene.chest.middle))
+    filled *= np.float32(0.62 + 0.34 * severity) * _inside(scene) * smoothstep(out, -0.01, 0.01)
     scene.fill(np.clip(filled, 0, 0.97))
-    _note(scene, "Consolidation", filled, lobe=name)
+    scene.note("Consolidation", scene.replaced(filled), side=side, lobe=name)
 
 
 def draw_atelectasis(scene: Scene, rng: np.random.Generator, severity: float) -> None:
@@ -134,16 +125,18 @@ def draw_atelectasis(scene: Scene, rng: np.random.Generator, severity: float) ->
         filled, kind = _wedge(scene, rng, side, severity)
     filled = np.clip(filled, 0, 0.96)
     scene.fill(filled)
-    _note(scene, "Atelectasis", filled, side=side, kind=kind)
+    scene.note("Atelectasis", scene.replaced(filled), side=side, kind=kind)
 
 
 def _plates(scene: Scene, rng: np.random.Generator, side: str, severity: float) -> Grid:
     filled = scene.canvas.zeros()
     for _ in range(1 + int(rng.integers(1, 4))):
         centre = lung_point(scene, rng, side, 0.06, (0.68, 0.97))
-        long, thick = scene.cm(rng.uniform(2.4, 4.2)), scene.cm(rng.uniform(0.22, 0.36) * (0.8 + 0.9 * severity))
-        angle = SIDES[side] * rng.normal(0.12, 0.2)
-        flat = np.exp(-(scene.canvas.disc(centre, (long, thick), angle) ** 2))
+        long, thick = scene.cm(rng.uniform(2.4, 4.2)), scene.cm(rng.uniform(0.18, 0.3) * (0.8 + 0.9 * severity))
+        angle = SIDES[side] * rng.normal(0.14, 0.1)
+        bow = thick * rng.normal(0, 0.5) * scene.canvas.disc(centre, (long, 1.0))
+        shape = scene.canvas.disc(centre, (long, thick), angle, bow)
+        flat = np.exp(-(np.clip(shape, 0, 9) ** 2))
         filled = np.maximum(filled, flat)
     return filled * np.float32(0.38 + 0.4 * severity) * scene.lung[side]
 
@@ -155,7 +148,7 @@ def _wedge(scene: Scene, rng: np.random.Generator, side: str, severity: float) -
     reach = 0.55 + 0.5 * severity
     if side == "right" and rng.random() < 0.45:
         out = float(chest.wall(side, np.array([chest.top + 0.1]))[0])
-        corner = hilum + [0, 0.01 - 0.03 * severity]
+        corner = hilum + np.array([0, 0.01 - 0.03 * severity])
         far = (middle - out, chest.top + 0.14 - 0.03 * severity)
         sag = (0.5 * (corner[0] + far[0]), 0.5 * (corner[1] + far[1]) - 0.022)
         outline, kind = (
@@ -172,7 +165,7 @@ def _wedge(scene: Scene, rng: np.random.Generator, side: str, severity: float) -
     else:
         far = (middle + sign * (0.09 + 0.19 * reach), dome + 0.06)
         belly = (middle + sign * (0.07 + 0.11 * reach), 0.5 * (hilum[1] + dome))
-        outline = [(middle, hilum[1] + 0.04), tuple(hilum + [0, 0.02]), belly, far, (middle, dome + 0.06)]
+        outline = [(middle, hilum[1] + 0.04), (hilum[0], hilum[1] + 0.02), belly, far, (middle, dome + 0.06)]
         kind = f"{side} lower lobe"
     area = scene.canvas.coverage(_dense(np.array(outline)))
     area = scene.canvas.blur(area, 0.004) * _inside(scene)

@@ -50,7 +50,7 @@ class Chest:
         contours: right lung, left lung, heart, as in the shape model, and as the diseases changed them.
         frame: the same before the diseases: bones, vessels and pleura follow these.
         middle: x of the spine.
-        top: y of the apices; `dome`: y of the highest points of the diaphragm, right and left; `bottom`: y of the angles.
+        top: y of the apices; `dome`: y of the diaphragm's highest points; `bottom`: y of the angles.
         spacing: distance between vertebrae.
     """
 
@@ -80,7 +80,7 @@ class Chest:
     def hilum(self, side: str) -> Points:
         """Where the vessels of the side leave the middle (2,)."""
         border = self.frame[_LUNG[side]][_HILUM[side]].mean(0)
-        return border + [SIDES[side] * 0.012, 0.0]
+        return border + np.array([SIDES[side] * 0.012, 0.0])
 
     def angle(self, side: str) -> Points:
         """The costophrenic angle (2,)."""

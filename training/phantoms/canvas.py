@@ -6,8 +6,9 @@ lungs); the canvas knows the pose that takes them into the image. Pixel (i, j) c
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
+import math
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -49,13 +50,17 @@ def along(path: Points, step: float) -> Points:
     return np.stack([np.interp(at, lengths, path[:, 0]), np.interp(at, lengths, path[:, 1])], axis=1)
 
 
-def bezier(points: list[tuple[float, float]], steps: int = 64) -> Points:
-    """A smooth open curve through a few points (Bezier of their degree)."""
+@cache
+def _bernstein(degree: int, steps: int) -> Points:
     t = np.linspace(0, 1, steps)[:, None]
-    layer = [np.broadcast_to(np.array(p), (steps, 2)) for p in points]
-    while len(layer) > 1:
-        layer = [a * (1 - t) + b * t for a, b in zip(layer, layer[1:], strict=False)]
-    return layer[0]
+    order = np.arange(degree + 1)[None, :]
+    return np.array([math.comb(degree, k) for k in range(degree + 1)]) * t**order * (1 - t) ** (degree - order)
+
+
+def bezier(points: Sequence[tuple[float, float]], steps: int = 64) -> Points:
+    """A smooth open curve (steps, 2) led by a few points: the Bezier curve of their degree."""
+    curve: Points = _bernstein(len(points) - 1, steps) @ np.asarray(points, np.float64)
+    return curve
 
 
 def smooth_closed(points: Points, times: int = 3) -> Points:
@@ -84,6 +89,21 @@ def _gauss(size: int, step: int) -> Grid:
     return np.ascontiguousarray((weight / weight.sum(1, keepdims=True)).astype(np.float32))
 
 
+_WIDE = 3.0
+"""From this width in pixels on, a blurred picture is worked out at fewer places and interpolated."""
+
+
+@lru_cache(maxsize=96)
+def _wide_gauss(size: int, step: int) -> tuple[Grid, Grid]:
+    """The matrix of `_gauss` as a product of two thin ones: (size, m) and (m, size), within a thousandth."""
+    full = _gauss(size, step).astype(np.float64)
+    count = int(np.ceil(size / (0.75 * 1.06**step / 8))) + 2
+    places = np.unique(np.linspace(0, size - 1, count).round().astype(np.intp))
+    gather = full[places]
+    spread = full @ np.linalg.pinv(gather, rcond=1e-5)
+    return np.ascontiguousarray(spread.astype(np.float32)), np.ascontiguousarray(gather.astype(np.float32))
+
+
 @lru_cache(maxsize=48)
 def _enlarge(size: int, nodes: int) -> Grid:
     """Cubic B-spline interpolation of `nodes` coefficients over the image as a matrix (size, nodes), variance kept."""
@@ -95,10 +115,12 @@ def _enlarge(size: int, nodes: int) -> Grid:
 
 
 def _halve(fine: Grid) -> Grid:
-    """Pairs of columns joined, each giving a quarter of itself to the nearer neighbour; the outermost pairs dropped."""
-    even, odd = fine[:, 0::2], fine[:, 1::2]
-    own = even[:, 1:-1] + odd[:, 1:-1]
-    return np.float32(0.75) * own + np.float32(0.25) * (odd[:, :-2] + even[:, 2:])
+    """Pairs of rows and of columns joined, each giving a quarter of itself to its nearer neighbour; borders dropped."""
+    near, far = np.float32(0.75), np.float32(0.25)
+    even, odd = fine[0::2], fine[1::2]
+    rows = near * (even[1:-1] + odd[1:-1]) + far * (odd[:-2] + even[2:])
+    even, odd = rows[:, 0::2], rows[:, 1::2]
+    return near * (even[:, 1:-1] + odd[:, 1:-1]) + far * (odd[:, :-2] + even[:, 2:])
 
 
 class Canvas:
@@ -160,35 +182,54 @@ class Canvas:
         shift = (2 * n * self.pose.shift + 2).astype(np.float32)
         x = along_x * turn[0, 0] + along_y * turn[1, 0] + shift[0]
         y = along_x * turn[0, 1] + along_y * turn[1, 1] + shift[1]
-        side = 2 * n + 4
-        np.clip(x, 0, side - 1, out=x)
-        np.clip(y, 0, side - 1, out=y)
-        where = y.astype(np.int32) * np.int32(side) + x.astype(np.int32)
-        fine = np.bincount(where, volume, side * side).astype(np.float32).reshape(side, side)
-        fine[0] = fine[-1] = fine[:, 0] = fine[:, -1] = 0  # what was clipped lies outside the picture
-        return _halve(_halve(fine).T).T / np.float32(self.pixel**2)
+        inside = (x >= 1) & (x < 2 * n + 3) & (y >= 1) & (y < 2 * n + 3)
+        drawn = self.zeros()
+        if not inside.any():
+            return drawn
+        if not inside.all():
+            x, y, volume = x[inside], y[inside], volume[inside]
+        # Only the part of the picture that is touched, in even steps, with a pixel to spare on each side.
+        left, top = 2 * int(x.min() / 2) - 2, 2 * int(y.min() / 2) - 2
+        wide, high = 2 * int(x.max() / 2) + 4 - left, 2 * int(y.max() / 2) + 4 - top
+        where = (y.astype(np.int32) - np.int32(top)) * np.int32(wide) + (x.astype(np.int32) - np.int32(left))
+        fine = np.bincount(where, volume, wide * high).astype(np.float32).reshape(high, wide)
+        part = _halve(fine) * np.float32(1 / self.pixel**2)
+        column, row = left // 2, top // 2
+        c0, r0, c1, r1 = max(column, 0), max(row, 0), min(column + part.shape[1], n), min(row + part.shape[0], n)
+        drawn[r0:r1, c0:c1] = part[r0 - row : r1 - row, c0 - column : c1 - column]
+        return drawn
 
     def blur(self, grid: Grid, sigma: float) -> Grid:
         """Gaussian blur; `sigma` in the chest's unit. Widths under an eighth of a pixel change nothing."""
         step = round(np.log(max(sigma / self.pixel, 1e-6) * 8) / np.log(1.06))
         if step <= 0:
             return grid
-        matrix = _gauss(self.size, step)
-        return matrix @ grid @ matrix.T
+        if 1.06**step / 8 < _WIDE:
+            matrix = _gauss(self.size, step)
+            return matrix @ grid @ matrix.T
+        spread, gather = _wide_gauss(self.size, step)
+        return spread @ (gather @ grid @ gather.T) @ spread.T
 
     def noise(self, rng: np.random.Generator, scale: float) -> Grid:
         """Smooth Gaussian noise of mean 0 and variance 1 whose structures are about `scale` (chest's unit) wide.
 
         The same generator gives the same pattern at every size of the image.
         """
-        nodes = int(np.clip(round(1.6 / (scale * self.pose.scale)), 2, 4096)) + 3
+        # In steps of a tenth, so that few matrices serve all phantoms.
+        nodes = round(1.1 ** round(np.log(1.6 / (scale * self.pose.scale)) / np.log(1.1)))
+        nodes = int(np.clip(nodes, 2, 4096)) + 3
         matrix = _enlarge(self.size, nodes)
         return matrix @ rng.standard_normal((nodes, nodes), dtype=np.float32) @ matrix.T
 
-    def disc(self, centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0) -> Grid:
-        """Squared elliptical radius about the centre: below 1 inside. Radii in the chest's unit, angle in radians."""
+    def disc(
+        self, centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0, lift: Grid | float = 0.0
+    ) -> Grid:
+        """Squared elliptical radius about the centre: below 1 inside.
+
+        Radii in the chest's unit, angle in radians; `lift` moves the figure up, pixel by pixel.
+        """
         c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-        dx, dy = self.x - np.float32(centre[0]), self.y - np.float32(centre[1])
+        dx, dy = self.x - np.float32(centre[0]), self.y - np.float32(centre[1]) + np.float32(lift)
         u, v = (dx * c + dy * s) / np.float32(radii[0]), (dy * c - dx * s) / np.float32(radii[1])
         return u * u + v * v
 
@@ -198,7 +239,7 @@ class Canvas:
 
     def tube(self, path: Points, radius: float | Points) -> Dust:
         """A full tube along the path (N, 2), chest's unit; radius one or (N,). Splats to its path length, same unit."""
-        points = along(path, 0.7 * self.pixel)
+        points = along(path, 0.85 * self.pixel)
         radii = np.interp(
             np.linspace(0, 1, len(points)), np.linspace(0, 1, len(path)), np.broadcast_to(radius, len(path))
         )

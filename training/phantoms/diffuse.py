@@ -34,8 +34,8 @@ def draw_edema(scene: Scene, rng: np.random.Generator, severity: float) -> None:
     scene.vessels *= 1 + upper * np.float32(0.6 * severity)
     scene.fill(filled)
     scene.tissue += lines
-    changed = (canvas.blur(filled, 0.008) > 0.06) | (canvas.blur(lines, 0.008) > 0.02)
-    scene.note("Edema", changed & (scene.lungs > 0.3), kerley=severity > 0.25)
+    changed = scene.replaced(canvas.blur(filled, 0.008)) | (canvas.blur(lines, 0.008) > 0.02)
+    scene.note_by_side("Edema", changed & (scene.lungs > 0.3), kerley=severity > 0.25)
 
 
 def _kerley(scene: Scene, rng: np.random.Generator, severity: float) -> Grid:
@@ -67,7 +67,7 @@ def draw_emphysema(scene: Scene, rng: np.random.Generator, severity: float) -> N
     for _ in range(int(rng.integers(0, 1 + round(4 * severity)))):
         side = list(SIDES)[rng.integers(2)]
         _bulla(scene, lung_point(scene, rng, side, 0.02, (0.02, 0.5)), scene.cm(rng.uniform(1.2, 1.6 + 1.8 * severity)))
-    scene.note("Emphysema", scene.lungs > 0.5)
+    scene.note_by_side("Emphysema", scene.lungs > 0.5)
 
 
 def _bulla(scene: Scene, centre: tuple[float, float], radius: float) -> None:
@@ -108,4 +108,4 @@ def draw_fibrosis(scene: Scene, rng: np.random.Generator, severity: float) -> No
     scene.fill(filled)
     holes = area * np.clip(canvas.noise(rng, 0.008) - 1.0, 0, 1) * np.float32(severity)
     scene.share += (0.97 - scene.share) * holes
-    scene.note("Fibrosis", (area > 0.22), apical=bool(apical))
+    scene.note_by_side("Fibrosis", (area > 0.22), apical=bool(apical))

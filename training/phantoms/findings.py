@@ -59,7 +59,7 @@ def draw_hernia(scene: Scene, rng: np.random.Generator, severity: float) -> None
     wall = np.exp(-(((r - 1) * np.float32(radius) / scene.cm(0.28)) ** 2))
     thick = np.float32(2 * radius * scene.build.cm)
     gas = 0.62 * thick * canvas.sphere(centre, (radius, radius * 0.9)) * above
-    scene.tissue += 1.1 * wall - gas
+    scene.tissue += 0.8 * wall - gas
     scene.tissue += np.minimum(thick * inside, scene.depth) * scene.share * scene.clear  # it pushes lung aside
     scene.note("Hernia", r < 1 + 0.35 * scene.cm(0.28) / radius + 0.06)
 

@@ -37,7 +37,7 @@ def draw_nodules(scene: Scene, rng: np.random.Generator, severity: float) -> Non
         centre = lung_point(scene, rng, side, 0.03, (0.08, 0.95))
         chalk = 0.4 if rng.random() < 0.2 else 0.0
         body = _body(scene, rng, centre, radius, lobes=0.10)
-        scene.tissue += _replacing(scene, body, radius) * np.float32(1.45)
+        scene.tissue += _replacing(scene, body, radius) * np.float32(1.6)
         scene.bone += np.float32(chalk * radius) * body
         scene.note("Nodule", body > 0.3, side=side, radius_cm=radius, calcified=chalk > 0)
 

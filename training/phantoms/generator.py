@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from cxredge.result import LABELS, STRUCTURES
+from training.errors import bad
 from training.phantoms.anatomy import cardiothoracic_ratio, chest_of, draw_build, draw_contours
 from training.phantoms.canvas import Canvas
 from training.phantoms.detector import Exposure, draw_exposure, expose
@@ -46,7 +48,7 @@ class Phantom:
         image: (H, W) float32, 0..1, bright = dense: `stored` through `window`.
         masks: (3, H, W) in the order of `cxredge.result.STRUCTURES`; the lungs are the two halves of the chest without
             the heart, whatever fills them.
-        labels: (14,) uint8, in the order of `cxredge.result.LABELS`.
+        labels: (14,) uint8, in the order of `cxredge.result.LABELS`: 1 where a sign of it lies in the picture.
         boxes: one for each sign that was drawn; a disease may have several.
         disease_masks: label -> (H, W): all signs of the disease together.
         stored: (H, W) uint16, 12 bits, bright = dense, as a DICOM file holds it.
@@ -86,13 +88,26 @@ def generate(
         pose: how much the patient's pose varies; 0 is upright and centred.
 
     Raises:
-        ValueError: a negative seed, a size below 64, an unknown label, or a severity outside 0..1.
+        UsageError: BAD_ARGUMENT: a negative seed, a size below 64, an unknown label, or a severity outside 0..1.
     """
     if seed < 0 or size < 64:
-        raise ValueError(f"seed {seed}, size {size}: need a seed of 0 or more and a size of 64 or more")
+        raise bad(f"seed {seed}, size {size}: need a seed of 0 or more and a size of 64 or more")
     wanted = dict(sample_findings(stream(seed, "findings"), prevalence) if findings is None else findings)
     if not set(wanted) <= set(LABELS) or not all(0 <= severity <= 1 for severity in wanted.values()):
-        raise ValueError(f"findings: labels must be of {', '.join(LABELS)} and severities within 0..1")
+        raise bad(f"findings: labels must be of {', '.join(LABELS)} and severities within 0..1")
+    with _threads().limit(limits=1):
+        return _generate(seed, size, wanted, devices, pose)
+
+
+@cache
+def _threads() -> Any:
+    """Small matrices gain nothing from threads, lose much on busy cores, and may be rounded otherwise."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _generate(seed: int, size: int, wanted: dict[str, float], devices: bool, pose: float) -> Phantom:
     scene = _scene(seed, size, wanted, pose)
     draw_findings(scene, seed, wanted)
     carried = add_devices(scene, stream(seed, "devices"), set(wanted)) if devices else []
@@ -141,7 +156,7 @@ def _phantom(scene: Scene, exposure: Exposure, stored: npt.NDArray[np.uint16], f
     return Phantom(
         image=_windowed(stored, exposure.center, exposure.width),
         masks=np.stack([organs[name] > 0.5 for name in STRUCTURES]),
-        labels=np.array([label in facts["findings"] for label in LABELS], np.uint8),
+        labels=np.array([label in together for label in LABELS], np.uint8),
         boxes=tuple(_box(drawn) for drawn in scene.drawn),
         disease_masks=together,
         stored=stored,
@@ -183,7 +198,7 @@ class PhantomPool:
         from concurrent.futures import ProcessPoolExecutor
 
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) if workers > 0 else None
+        self._pool = ProcessPoolExecutor(workers, mp_context=context) if workers > 0 else None
         self._workers = workers
 
     def __enter__(self) -> Self:
@@ -229,10 +244,3 @@ def batch(seeds: Sequence[int], *, workers: int = 0, **options: Any) -> list[Pha
 
 def _several(seeds: list[int], options: dict[str, Any]) -> list[Phantom]:
     return [generate(seed, **options) for seed in seeds]
-
-
-def _one_thread() -> None:
-    """Workers share the cores by themselves: threads of the linear algebra would only wait for one another."""
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(1)

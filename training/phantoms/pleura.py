@@ -19,8 +19,9 @@ def draw_effusion(scene: Scene, rng: np.random.Generator, severity: float) -> No
     for side in sides:
         amount = severity * (1.0 if side == first else rng.uniform(0.4, 0.9))
         filled = _veil(scene, side, amount) if veil else _meniscus(scene, rng, side, amount)
+        half = scene.canvas.x > scene.chest.middle if side == "left" else scene.canvas.x <= scene.chest.middle
+        scene.fill(filled * half * (1 - scene.heart))  # also in the recess behind the dome
         filled *= scene.lung[side]
-        scene.fill(filled)
         scene.note("Effusion", filled > 0.2 * float(filled.max(initial=0)) + 0.02, side=side, amount=amount, lying=veil)
 
 
@@ -30,7 +31,7 @@ def _meniscus(scene: Scene, rng: np.random.Generator, side: str, amount: float) 
     angle = float(chest.angle(side)[1])
     tall = angle - chest.top
     level = angle - tall * (0.055 + 0.52 * amount**1.3)
-    rise = (0.035 + 0.05 * amount) * np.exp(-np.clip(scene.rim[side], 0, None) / np.float32(0.028 + 0.02 * amount))
+    rise = (0.045 + 0.06 * amount) * np.exp(-np.clip(scene.rim[side], 0, None) / np.float32(0.04 + 0.02 * amount))
     heart = np.float32(0.012) * np.exp(-np.abs(canvas.x - np.float32(chest.middle)) / 0.06)
     depth = canvas.y - np.float32(level) + rise + heart + np.float32(0.002 * rng.normal())
     # The fluid surrounds the lung as a bowl: its upper rim is thin along the beam.

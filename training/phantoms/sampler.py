@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from cxredge.result import LABELS
+from training.errors import bad
 from training.phantoms.shape_model import Points
 
 __all__ = ["PREVALENCE", "sample_findings"]
@@ -70,13 +72,11 @@ def sample_findings(rng: np.random.Generator, prevalence: Mapping[str, float] | 
         prevalence: label -> chance, for labels that differ from `PREVALENCE`.
 
     Raises:
-        ValueError: an unknown label, or a chance outside 0..1.
+        UsageError: BAD_ARGUMENT: an unknown label, or a chance outside 0..1.
     """
     chances = {**PREVALENCE, **(prevalence or {})}
     if set(chances) != set(LABELS) or not all(0 <= chance <= 1 for chance in chances.values()):
-        raise ValueError(f"prevalence: labels must be of {', '.join(LABELS)} and chances within 0..1")
-    from scipy.special import ndtr
-
-    ranks = 1 - ndtr(_ROOT @ rng.standard_normal(len(LABELS)))
+        raise bad(f"prevalence: labels must be of {', '.join(LABELS)} and chances within 0..1")
+    ranks = [0.5 * math.erfc(value / math.sqrt(2)) for value in _ROOT @ rng.standard_normal(len(LABELS))]
     severities = 0.2 + 0.8 * rng.beta(1.6, 1.4, len(LABELS))
     return {label: round(float(severities[i]), 4) for i, label in enumerate(LABELS) if ranks[i] < chances[label]}

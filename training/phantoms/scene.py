@@ -1,4 +1,4 @@
-"""What the beam passes: one grid for each kind of matter, in centimetres along the beam, and the patient it belongs to."""
+"""What the beam passes: one grid for each kind of matter, in centimetres along the beam; and the patient."""
 
 from __future__ import annotations
 
@@ -82,6 +82,17 @@ class Scene:
         """Keep the truth of a sign; a sign that fell outside the picture leaves none."""
         if where.any():
             self.drawn.append(Drawn(label, where, facts))
+
+    def note_by_side(self, label: str, where: Mask, **facts: object) -> None:
+        """Keep one sign for each half of the chest."""
+        left = self.canvas.x > self.chest.middle
+        for side, half in (("right", ~left), ("left", left)):
+            self.note(label, where & half, side=side, **facts)
+
+    def replaced(self, share: Grid) -> Mask:
+        """Where filling that share of the lung shows: enough centimetres of air, and not little beside the most."""
+        air = share * self.depth
+        return air > max(0.35, 0.2 * float(air.max(initial=0)))
 
     def attenuation(self) -> Grid:
         """The line integral of the attenuation coefficient at each pixel: no unit, at least 0."""

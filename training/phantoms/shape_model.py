@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from training.errors import bad
+
 __all__ = [
     "HEART",
     "LEFT_LUNG",
@@ -137,10 +139,10 @@ def build(contours: Points, *, modes: int = _MODES) -> ShapeModel:
         modes: how many modes are kept.
 
     Raises:
-        ValueError: the array is not of that shape, or holds fewer contours than modes + 2.
+        UsageError: BAD_ARGUMENT: the array is not of that shape, or holds fewer contours than modes + 2.
     """
     if contours.ndim != 3 or contours.shape[1:] != (POINTS, 2) or len(contours) < modes + 2:
-        raise ValueError(f"contours of shape {contours.shape}: need (N, {POINTS}, 2) with N >= {modes + 2}")
+        raise bad(f"contours of shape {contours.shape}: need (N, {POINTS}, 2) with N >= {modes + 2}")
     shapes = contours.astype(np.float64) / FRAME
     aligned, poses = _procrustes(shapes)
     mean = aligned.mean(0)
@@ -160,7 +162,7 @@ def build(contours: Points, *, modes: int = _MODES) -> ShapeModel:
 
 
 def _procrustes(shapes: Points, rounds: int = 10) -> tuple[Points, list[Similarity]]:
-    """Generalised Procrustes analysis on the lungs: all shapes aligned to their running mean, upright, mean size kept."""
+    """Generalised Procrustes analysis on the lungs: upright, and of the shapes' mean size."""
     target = shapes[0, LUNGS] - shapes[0, LUNGS].mean(0)
     size = np.mean([np.linalg.norm(s[LUNGS] - s[LUNGS].mean(0)) for s in shapes])
     upright = shapes[:, LUNGS].mean(0)

@@ -34,7 +34,6 @@ def _edge_on(scene: Scene, bones: Grid) -> Grid:
 
 def shell(radius: float, cortex: float, marrow: float) -> Profile:
     """Bone (cm) along the beam across a tube of `radius` cm: dense cortex, and marrow that holds `marrow` as much."""
-
     inside = np.float32(np.clip(1 - cortex / radius, 0.05, 0.95))
     full, core = np.float32(2 * radius), np.float32(2 * radius * (1 - marrow) * inside)
 
@@ -44,51 +43,48 @@ def shell(radius: float, cortex: float, marrow: float) -> Profile:
     return thickness
 
 
+_RIBS = np.arange(12)
+_INNERMOST = np.array([0.115, 0.175, 0.22] + 9 * [0.0])
+"""The first ribs reach out at least this far: the apex of the lung that they enclose is narrower."""
+_LAST = np.array([2.75, 2.62, 2.52, 2.45, 2.4, 2.36, 2.3, 2.2, 2.1, 2.0, 1.6, 1.15])
+"""Angle around the chest, 0 at the spine and pi at the breastbone, where each rib turns to cartilage, unseen."""
+
+
 def _ribs(scene: Scene, rng: np.random.Generator) -> list[Dust]:
-    drawn: list[Dust] = []
-    drop = rng.normal(0.235, 0.02)
-    bend = rng.normal(1.45, 0.08)
-    wide = rng.normal(0.62, 0.05)
-    for sign in SIDES.values():
-        jitter = rng.normal(0, 0.0025, 12)
-        for number in range(12):
-            drawn.append(_rib(scene, sign, number, drop, bend, wide + 10 * jitter[number], jitter[number]))
-    return drawn
+    """Twelve on each side; how far the front end drops, how late it does, and how wide they are in cm are drawn."""
+    drop, bend, wide = rng.normal([0.235, 1.45, 0.62], [0.02, 0.08, 0.05])
+    jitters = {side: rng.normal(0, 0.0025, 12) for side in SIDES}
+    return [_half_cage(scene, side, jitter, drop, bend, wide) for side, jitter in jitters.items()]
 
 
-def _rib(scene: Scene, sign: int, number: int, drop: float, bend: float, wide: float, jitter: float) -> Dust:
-    """One rib as a curve around the elliptical section of the chest, from the spine to its cartilage.
-
-    `drop` is how far the front end lies below the head, `bend` how late it falls, `wide` the rib's width in cm.
-    """
-    chest, canvas = scene.chest, scene.canvas
-    head = chest.top - 0.022 + (number + 0.3) * chest.spacing + jitter
-    fall = drop * np.clip(0.32 + 0.13 * number, 0, 1)
-    side = "left" if sign > 0 else "right"
-    # The rib follows the wall at the height where it passes it; the first ones stay inside the apex.
-    passes = head + fall * 0.5**bend
-    half = float(chest.wall(side, np.array([passes]))[0]) + 0.008
-    half = max(half, (0.115, 0.175, 0.22)[number]) if number < 3 else half
-    last = (2.75, 2.62, 2.52, 2.45, 2.4, 2.36, 2.3, 2.2, 2.1, 2.0, 1.6, 1.15)[number]
-    turn = np.linspace(0.12, last, int(np.clip(half * 2.6 / canvas.pixel / 0.8, 40, 4000)))
-    deep = half * np.clip(0.72 - 0.01 * number, 0.5, 1)
-    x, z = sign * half * np.sin(turn), -deep * np.cos(turn)
-    y = head - 0.011 * np.sin(2 * turn) * (turn < np.pi / 2) + fall * (turn / np.pi) ** bend * 1.25
-    tangent = np.gradient(np.stack([x, y, z], 1), axis=0)
-    length = np.linalg.norm(tangent, axis=1)
-    outward = np.stack([sign * np.sin(turn) / half, np.zeros_like(turn), -np.cos(turn) / deep], 1)
+def _half_cage(scene: Scene, side: str, jitter: Points, drop: float, bend: float, wide: float) -> Dust:
+    """The ribs of one side: curves around the elliptical section of the chest, shells of bone along them."""
+    chest, canvas, sign = scene.chest, scene.canvas, SIDES[side]
+    head = chest.top - 0.022 + (_RIBS + 0.3) * chest.spacing + jitter
+    fall = drop * np.clip(0.32 + 0.13 * _RIBS, 0, 1)
+    # A rib follows the wall at the height where it passes it.
+    half = np.maximum(chest.wall(side, head + fall * 0.5**bend) + 0.008, _INNERMOST)[:, None]
+    deep = half * np.clip(0.72 - 0.01 * _RIBS, 0.5, 1)[:, None]
+    steps = int(np.clip(float(half.max()) * 2.4 / canvas.pixel / 0.85, 40, 4000))
+    turn = 0.12 + (_LAST - 0.12)[:, None] * np.linspace(0, 1, steps)
+    sine, cosine = np.sin(turn), np.cos(turn)
+    sag = fall[:, None] * 1.25 * (turn / np.pi) ** bend
+    height = head[:, None] - 0.022 * sine * np.clip(cosine, 0, None) + sag
+    place = np.stack([sign * half * sine, height, -deep * cosine], -1)
+    tangent = np.gradient(place, axis=1)
+    outward = np.stack([sign * sine / half, np.zeros_like(turn), -cosine / deep], -1)
     breadth = np.cross(tangent, outward)
-    front = 1 + 0.22 * np.clip((turn - 1.6) / 0.8, 0, 1)
-    breadth *= (scene.cm(wide) * front / np.linalg.norm(breadth, axis=1))[:, None]
-    ends = np.clip((last - turn) / 0.25, 0, 1) * np.clip((turn - 0.1) / 0.25, 0.3, 1)
-    area = ends * length * 2 * np.linalg.norm(breadth, axis=1)
-    path = np.stack([x + chest.middle, y], 1)
-    return canvas.strip(path, breadth[:, :2], area, shell(0.36, 0.085, 0.26))
+    width = scene.cm(1.0) * (wide + 10 * jitter[:, None]) * (1 + 0.22 * np.clip((turn - 1.6) / 0.8, 0, 1))
+    breadth *= (width / np.sqrt((breadth**2).sum(-1)))[..., None]
+    ends = np.clip((_LAST[:, None] - turn) / 0.25, 0, 1) * np.clip((turn - 0.1) / 0.25, 0.3, 1)
+    area = ends * np.sqrt((tangent**2).sum(-1)) * 2 * width
+    path = (place[..., :2] + [chest.middle, 0]).reshape(-1, 2)
+    return canvas.strip(path, breadth[..., :2].reshape(-1, 2), area.ravel(), shell(0.36, 0.085, 0.26))
 
 
 def _bone_tube(scene: Scene, path: Points, radius: Points, cortex: float, weight: float) -> Dust:
     """A long bone in the plane of the image; radius (N,) in cm along the path."""
-    fine = along(path, 0.6 * scene.canvas.pixel)
+    fine = along(path, 0.85 * scene.canvas.pixel)
     at = np.linspace(0, 1, len(fine))
     radii = np.interp(at, np.linspace(0, 1, len(radius)), radius)
     end = np.minimum(at, 1 - at) * np.hypot(*np.diff(path, axis=0).T).sum() * scene.build.cm / radii
@@ -130,7 +126,7 @@ def _spine(scene: Scene, rng: np.random.Generator, part: slice) -> Grid:
     level = np.mod(y / np.float32(chest.spacing), 1).astype(np.float32)
     disc = np.exp(-(((level - 0.5) / 0.13) ** 2))
     plates = np.exp(-(((np.abs(level - 0.5) - 0.2) / 0.07) ** 2))
-    body = np.clip(1 - u**4, 0, None) ** np.float32(0.9) * (1.25 - 0.35 * disc + 0.12 * plates)
+    body = np.clip(1 - np.square(u * u), 0, None) * (1.25 - 0.35 * disc + 0.12 * plates)
     rim = np.exp(-(((np.abs(u) - 0.93) / 0.1) ** 2)) * (0.22 - 0.1 * disc)
     v = np.mod(level + 0.32, 1) - 0.5
     pedicles = np.exp(-((((np.abs(u) - 0.6) / 0.2) ** 2 + (v / 0.24) ** 2) ** 2)) * 0.35

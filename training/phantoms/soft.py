@@ -38,7 +38,7 @@ def _body(canvas: Canvas, chest: Chest, build: Build, rng: np.random.Generator) 
     rows = np.clip((canvas.y - levels[0]) / (levels[-1] - levels[0]) * 511, 0, 511).astype(np.int16)
     half, deep = (_rounded(np.interp(fine, levels, values))[rows] for values in (halves, depths))
     u = np.abs(canvas.x - np.float32(chest.middle)) / half
-    trunk = deep * np.clip(1 - u**2.4, 0, None) ** np.float32(0.5)
+    trunk = deep * np.sqrt(np.clip(1 - u * u * np.sqrt(u), 0, None))
     for side, sign in SIDES.items():
         trunk = np.maximum(trunk, _arm(canvas, chest, build, sign, rng.normal(0, 0.02) + 0.02 * (side == "left")))
     return trunk
@@ -65,7 +65,7 @@ def _arm(canvas: Canvas, chest: Chest, build: Build, sign: int, swing: float) ->
     along = (canvas.y - np.float32(chest.top + 0.05)).astype(np.float32)
     centre = 0.405 + 0.02 * build.fat + (0.20 + swing) * np.clip(along, 0, None)
     radius = np.float32(0.072 + 0.025 * build.fat)
-    cross = np.clip(1 - ((x - centre) / radius) ** 2, 0, None) ** np.float32(0.5)
+    cross = np.sqrt(np.clip(1 - ((x - centre) / radius) ** 2, 0, None))
     return (cross * smoothstep(along, -0.09, 0.03) * np.float32(9.5 + 3 * build.fat)).astype(np.float32)
 
 

@@ -63,15 +63,13 @@ def grow(
 
 def tree_dust(scene: Scene, tree: Tree, *, scale: float = 1.0) -> list[Dust]:
     """The tree's tubes, all radii multiplied by `scale`; splats to cm along the beam."""
-    width = 2 * scene.cm(scale * float(tree.radius[tree.generation < 2].mean())) / scene.canvas.pixel
-    thick, thin = tree.generation < 3, tree.generation >= 3
-    return [
-        _pieces(scene, tree, thick, scale, int(np.clip(np.ceil(width / 0.75), 1, 60))),
-        _pieces(scene, tree, thin, scale, int(np.clip(np.ceil(width / 2), 1, 30))),
-    ]
+    # The last twigs are drawn where they are not far thinner than a pixel: below that they are an even haze.
+    visible = tree.radius * scale > 0.9 * scene.canvas.pixel * scene.build.cm
+    parts = (tree.generation < 3, (tree.generation >= 3) & visible)
+    return [_pieces(scene, tree, part, scale) for part in parts if part.any()]
 
 
-def _pieces(scene: Scene, tree: Tree, chosen: npt.NDArray[np.bool_], scale: float, count: int) -> Dust:
+def _pieces(scene: Scene, tree: Tree, chosen: npt.NDArray[np.bool_], scale: float) -> Dust:
     start, end, radius = tree.start[chosen], tree.end[chosen], scale * tree.radius[chosen]
     run = end - start
     span = np.maximum(np.hypot(*run.T), 1e-9)
@@ -81,7 +79,8 @@ def _pieces(scene: Scene, tree: Tree, chosen: npt.NDArray[np.bool_], scale: floa
     points = start[:, None, :] + run[:, None, :] * t[None, :, None]
     volume = np.repeat(np.pi * radius**2 / scene.build.cm * span / steps, steps)
     halves = np.repeat(half, steps, axis=0)
-    return band(points.reshape(-1, 2), halves, volume, count, round_profile)
+    widest = 2 * scene.cm(float(np.quantile(radius, 0.9))) / scene.canvas.pixel
+    return band(points.reshape(-1, 2), halves, volume, int(np.clip(np.ceil(widest), 1, 60)), round_profile)
 
 
 def lung_tree(scene: Scene, rng: np.random.Generator, side: str) -> Tree:
@@ -108,7 +107,7 @@ def add_vessels(scene: Scene, rng: np.random.Generator) -> None:
         tree = lung_tree(scene, rng, side)
         vessels += tree_dust(scene, tree) + _hilum(scene, rng, side)
         large = tree.generation < 4
-        parts = (tree.start + 0.006, tree.end + 0.006, tree.radius * 0.8, tree.generation)
+        parts = (tree.start + 0.006, tree.end + 0.006, tree.radius * 1.1, tree.generation)
         airways += tree_dust(scene, Tree(*(part[large] for part in parts)))
     scene.bronchi += canvas.splat(*airways)
     between = np.abs(canvas.x - np.float32(scene.chest.middle)) < 0.13
