@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from training.data.cases import Box, Case, Collection, MaskSource
     from training.data.dataset import ChestDataset, PhantomDataset
     from training.data.kinds import KINDS, open_collection
-    from training.data.splits import Split, lacking, patient_tokens, require_positives, split_of
+    from training.data.planes import size_of
+    from training.data.splits import Split, lacking, require_positives, split_of
     from training.data.summary import summarise
 
 __all__ = [
@@ -35,8 +36,8 @@ __all__ = [
     "Split",
     "lacking",
     "open_collection",
-    "patient_tokens",
     "require_positives",
+    "size_of",
     "split_of",
     "summarise",
 ]
@@ -47,7 +48,8 @@ _HOME = {
     "cases": ("Box", "Case", "Collection", "MaskSource"),
     "dataset": ("ChestDataset", "PhantomDataset"),
     "kinds": ("KINDS", "open_collection"),
-    "splits": ("Split", "lacking", "patient_tokens", "require_positives", "split_of"),
+    "planes": ("size_of",),
+    "splits": ("Split", "lacking", "require_positives", "split_of"),
     "summary": ("summarise",),
 }
 

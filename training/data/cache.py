@@ -7,6 +7,7 @@ that was killed goes on where it was; data that does not match its sum is made a
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -17,7 +18,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -54,6 +55,12 @@ class _Layout:
     geometry: Geometry
     masks_size: tuple[int, int]
     percentiles: Percentiles
+    outlined: bool  # whether any case has masks
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the mapped files."""
+        return ("entries", "planes", "masks") if self.outlined else ("entries", "planes")
 
     def map(self, name: str, mode: str) -> npt.NDArray[Any]:
         """One file of the cache, mapped."""
@@ -203,7 +210,8 @@ def _prepared(
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     name = "".join(letter if letter.isalnum() else "-" for letter in collection.name.split(" (")[0].lower())
     final = folder / f"{name}-{geometry.rows}x{geometry.columns}-{key}"
-    layout = _Layout(final, count, geometry, masks_size, percentiles)
+    outlined = any(case.masks is not None for case in collection.cases)
+    layout = _Layout(final, count, geometry, masks_size, percentiles, outlined)
     if not _is_whole(layout, facts):
         _create(layout, facts)
     return layout
@@ -217,7 +225,7 @@ def _paths_hash(collection: Collection) -> str:
 def _is_whole(layout: _Layout, facts: dict[str, Any]) -> bool:
     try:
         same: bool = json.loads((layout.folder / "cache.json").read_text(encoding="utf-8")) == facts
-        for name in ("entries", "planes", "masks"):
+        for name in layout.files:
             layout.map(name, "r")
     except (OSError, ValueError):
         return False
@@ -225,20 +233,31 @@ def _is_whole(layout: _Layout, facts: dict[str, Any]) -> bool:
 
 
 def _create(layout: _Layout, facts: dict[str, Any]) -> None:
-    """Make the empty files beside, and move them into place at once. Files full of zeros take no room on most disks."""
+    """Make the empty files beside, and move them into place at once."""
     fresh = layout.folder.with_name(f".{layout.folder.name}.{secrets.token_hex(4)}")
     try:
         fresh.mkdir(parents=True)
-        new = _Layout(fresh, layout.count, layout.geometry, layout.masks_size, layout.percentiles)
-        for name in ("entries", "planes", "masks"):
-            new.map(name, "w+")
+        for name in layout.files:
+            _reserve(fresh / f"{name}.bin", replace(layout, folder=fresh).map(name, "w+").nbytes)
         (fresh / "cache.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
         if layout.folder.exists():
             shutil.rmtree(layout.folder)
         fresh.replace(layout.folder)
     except OSError as error:
         shutil.rmtree(fresh, ignore_errors=True)
+        if _is_whole(layout, facts):
+            return  # another process made it meanwhile
         raise DataError(Problem.CACHE, f"the cache cannot be made: {error.strerror}", file=layout.folder) from error
+
+
+def _reserve(file: Path, size: int) -> None:
+    """Take the room on the disk now: a mapped file that finds none later ends the process without a word."""
+    free = shutil.disk_usage(file.parent).free
+    if size > free:
+        raise OSError(errno.ENOSPC, f"it takes {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, size)
 
 
 def _sources(collection: Collection) -> list[int]:

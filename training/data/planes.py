@@ -15,11 +15,11 @@ import numpy.typing as npt
 from cxredge.errors import Code, CxredgeError, InputError
 from cxredge.pixels import Geometry, Percentiles, PixelDescription, Window
 from cxredge.preprocess import make_plane
-from cxredge.reading import open_source, read_plane
+from cxredge.reading import Radiograph, open_source, read_plane
 from training.data.cases import Case, MaskSource
 from training.errors import DataError, Problem
 
-__all__ = ["plane_of", "planes_of_masks"]
+__all__ = ["plane_of", "planes_of_masks", "size_of"]
 
 Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -37,13 +37,30 @@ def plane_of(case: Case, geometry: Geometry, percentiles: Percentiles) -> Plane:
     with _named(case, case.path):
         if case.raw is not None:
             return make_plane(_raw(case.path, case.raw), case.raw, geometry, percentiles=percentiles)
-        try:
-            return read_plane(open_source(case.path), geometry, percentiles)[0]
-        except InputError as error:
-            grey = _grey(case.path) if error.code is Code.COLOR_IMAGE else None
-            if grey is None:
-                raise
-            return read_plane(open_source(grey), geometry, percentiles)[0]
+        return read_plane(_opened(case.path), geometry, percentiles)[0]
+
+
+def size_of(case: Case) -> tuple[int, int]:
+    """Rows and columns of a case's image; no pixel is decoded.
+
+    Raises:
+        DataError: as `plane_of`.
+    """
+    if case.raw is not None:
+        return case.raw.rows, case.raw.columns
+    with _named(case, case.path):
+        radiograph = _opened(case.path)
+    return radiograph.rows, radiograph.columns
+
+
+def _opened(path: Path) -> Radiograph:
+    try:
+        return open_source(path)
+    except InputError as error:
+        grey = _grey(path) if error.code is Code.COLOR_IMAGE else None
+        if grey is None:
+            raise
+        return open_source(grey)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from cxredge.result import LABELS
 from training.data.cases import Case, Collection
 from training.errors import DataError, Problem, bad
 
-__all__ = ["FOLDS", "Lack", "Split", "lacking", "patient_tokens", "require_positives", "split_of"]
+__all__ = ["FOLDS", "Lack", "Split", "lacking", "require_positives", "split_of"]
 
 FOLDS = ("train", "val", "test")
 
@@ -86,15 +86,6 @@ class Split:
             cases = (self.collection.cases[index] for index in self.fold(fold))
             lines += [f"{fold}\t{case.patient}\t{self.collection.relative(case)}" for case in cases]
         return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
-
-
-def patient_tokens(collection: Collection, indices: Iterable[int]) -> list[str]:
-    """Sorted short hashes of the patients of some cases: what a checkpoint keeps of whom it was trained on.
-
-    Patients are named alike in every form of a data set, so two lists can be compared over data sets.
-    """
-    patients = collection.patients(indices)
-    return sorted(hashlib.sha256(patient.encode()).hexdigest()[:16] for patient in patients)
 
 
 def split_of(

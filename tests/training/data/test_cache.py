@@ -195,3 +195,12 @@ def test_errors_cross_processes() -> None:
     error = DataError(Problem.UNREADABLE, "what", file=Path("a.csv"), row=3)
     back = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     assert (str(back), back.problem, back.row) == (str(error), error.problem, 3)
+
+
+def test_a_full_disk_is_told_before_the_work(nih: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(DataError, match=r"0\.0 GB are free") as caught:
+        built(nih, tmp_path)
+    assert caught.value.problem is Problem.CACHE
+    assert list((tmp_path / "cache").iterdir()) == []

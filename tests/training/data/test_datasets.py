@@ -176,14 +176,14 @@ def test_a_cache_of_another_collection_is_refused(planes: tuple, tmp_path: Path)
 
 
 def test_phantoms_are_the_same_items() -> None:
-    dataset = PhantomDataset(2, size=64, first_seed=5)
-    item, again = dataset[1], PhantomDataset(1, size=64, first_seed=6)[0]
-    assert item["image"].shape == (1, 64, 64) and item["masks"].shape == (3, 32, 32)
+    dataset = PhantomDataset(2, size=96, first_seed=5)
+    item, again = dataset[1], PhantomDataset(1, size=96, first_seed=6)[0]
+    assert item["image"].shape == (1, 96, 96) and item["masks"].shape == (3, 48, 48)
     assert item["labels_known"].all() and item["masks_known"].all()
     assert torch.equal(item["image"], again["image"]) and torch.equal(item["labels"], again["labels"])
     left, right, heart = (mask.nonzero()[:, 1].float().mean() for mask in item["masks"] > 0.5)
     assert right < heart < left  # the patient's left is on the image's right
-    flipped = PhantomDataset(2, size=64, first_seed=5, augment=Augment(flip=1.0))[1]
+    flipped = PhantomDataset(2, size=96, first_seed=5, augment=Augment(flip=1.0))[1]
     assert torch.allclose(flipped["image"], item["image"].flip(-1), atol=1e-5)
     assert torch.allclose(flipped["masks"][[1, 0, 2]], item["masks"].flip(-1), atol=1e-5)
     with pytest.raises(IndexError):

@@ -14,7 +14,7 @@ from cxredge.errors import Code, UsageError
 from cxredge.pixels import Geometry, Percentiles
 from cxredge.result import LABELS
 from tests.support import drawn_sets as drawn
-from training.data import Case, Collection, MaskSource, open_collection, split_of
+from training.data import Case, Collection, MaskSource, open_collection, size_of, split_of
 from training.data.cases import labels_of
 from training.data.planes import plane_of, planes_of_masks
 from training.errors import DataError, Problem
@@ -57,12 +57,13 @@ def test_chestxray14_boxes_are_fractions_of_1024(tmp_path: Path) -> None:
 
 
 def test_chestxray14_grey_picture_with_four_channels(tmp_path: Path) -> None:
-    """519 of the set's files are RGBA: grey all the same, and seen as the plain file is."""
+    """Some of the set's files are RGBA: grey all the same, and seen as the plain file is."""
     found = open_collection("chestxray14", drawn.write_chestxray14(tmp_path))
     case = by_name(found, "00000002_000")
     assert Image.open(case.path).mode == "RGBA"
     plane = plane_of(case, Geometry(drawn.SIDE, drawn.SIDE), Percentiles())
     assert np.abs(plane - drawn.chest(2) / 255.0).max() < 1e-6
+    assert size_of(case) == (drawn.SIDE, drawn.SIDE)
     coloured = np.asarray(Image.open(case.path)).copy()
     coloured[5, 5, 0] ^= 64
     Image.fromarray(coloured).save(case.path)
@@ -235,6 +236,7 @@ def test_jsrt_pixels_against_numpy(jsrt: Path) -> None:
     low, high = np.percentile(display[::4, ::4], [0.5, 99.5])  # the file is a drawing with every pixel four times
     grey = np.clip((display - low) / (high - low), 0, 1)
     assert np.abs(plane - grey.reshape(64, 32, 64, 32).mean((1, 3))).max() < 2e-3
+    assert size_of(found.cases[0]) == (2048, 2048)
     assert plane[32, 32] > plane[32, 18]  # the mediastinum is brighter than a lung
 
 

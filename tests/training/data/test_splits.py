@@ -20,7 +20,6 @@ from training.data import (
     Split,
     lacking,
     open_collection,
-    patient_tokens,
     require_positives,
     split_of,
 )
@@ -113,12 +112,10 @@ def test_patients_are_recognised_over_data_sets(tmp_path: Path) -> None:
     """So that weights trained on the folder cannot be tested on its patients in the whole set, or the other way."""
     whole = open_collection("chestxray14", drawn.write_chestxray14(tmp_path / "whole"))
     folder = open_collection("nih", drawn.write_nih_folder(tmp_path / "folder"))
-    trained = patient_tokens(folder, split_of(folder).train)
-    assert trained == sorted(set(trained)) and all(len(token) == 16 for token in trained)
-    assert set(trained) <= set(patient_tokens(whole, range(len(whole.cases))))
-    assert not set(trained) & set(patient_tokens(whole, split_of(whole).test))
-    assert not set(trained) & set(patient_tokens(made([1, 2, 3]), range(3)))
-    assert "1" not in trained
+    trained = folder.patients(split_of(folder).train)
+    assert len(trained) == 7 and trained < whole.patients()
+    assert not trained & whole.patients(split_of(whole).test)
+    assert folder.patients(split_of(folder).test) == whole.patients(split_of(whole).test)
 
 
 def test_what_a_fold_lacks_is_named() -> None:
