@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,7 +147,9 @@ def read(path: Path) -> tuple[Facts, dict[str, Tensor]]:
     if not path.is_file():
         raise CheckpointError(Code.FILE_NOT_FOUND, str(path))
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch's remarks on pickles that it then refuses
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever pickle, zip or its own reader raise
         raise CheckpointError(Code.FILE_UNREADABLE, f"{path} is no checkpoint ({type(error).__name__})") from error
     if not isinstance(content, dict) or not isinstance(content.get("schema"), str):

@@ -7,9 +7,12 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +20,13 @@ import numpy.typing as npt
 from cxredge.result import LABELS
 from training.data import Augment, Box, PhantomDataset
 
+if TYPE_CHECKING:
+    from training.phantoms import Phantom
+
 __all__ = ["PhantomSet"]
+
+SEVERE = 20171219
+"""Keeps the draw of diseases here apart from all that `generate` draws from the same seed."""
 
 FEW = 64
 """Below this, starting processes takes longer than drawing."""
@@ -55,7 +64,7 @@ class PhantomSet(PhantomDataset):
             seed: of the augmentation.
             say: told when drawing starts.
             workers: processes that draw; None is one a processor.
-            options: of `training.phantoms.generate`.
+            options: of `training.phantoms.generate`, and `least_severity`.
         """
         folder = cache / f"phantoms-{size}-{_key(count, size, mask, first_seed, options)}"
         if count and not folder.is_dir():
@@ -104,23 +113,40 @@ def _key(count: int, size: int, mask: int, first_seed: int, options: Mapping[str
 def _draw(
     folder: Path, count: int, size: int, mask: int, first_seed: int, workers: int | None, options: Mapping[str, Any]
 ) -> None:
-    from training.phantoms import PhantomPool
-
     images = np.empty((count, size, size), np.uint16)
     masks = np.empty((count, 3, mask, mask), np.uint8)
     labels = np.empty((count, len(LABELS)), np.uint8)
     boxes: list[list[tuple[str, float, float, float, float]]] = []
     cell = size // mask
-    processes = 0 if count < FEW else (os.cpu_count() or 1) if workers is None else workers
-    with PhantomPool(processes) as pool:
-        for place, phantom in enumerate(pool.stream(range(first_seed, first_seed + count), size=size, **options)):
-            images[place] = np.rint(phantom.image * 65535)
-            shares = phantom.masks.reshape(3, mask, cell, mask, cell).mean((2, 4))
-            masks[place], labels[place] = np.rint(shares * 255), phantom.labels
-            boxes.append(
-                [(b.label, b.left / size, b.top / size, b.right / size, b.bottom / size) for b in phantom.boxes]
-            )
+    for place, phantom in enumerate(_stream(range(first_seed, first_seed + count), size, workers, options)):
+        images[place] = np.rint(phantom.image * 65535)
+        shares = phantom.masks.reshape(3, mask, cell, mask, cell).mean((2, 4))
+        masks[place], labels[place] = np.rint(shares * 255), phantom.labels
+        boxes.append([(b.label, b.left / size, b.top / size, b.right / size, b.bottom / size) for b in phantom.boxes])
     _keep(folder, {"images": images, "masks": masks, "labels": labels}, boxes)
+
+
+def _stream(seeds: range, size: int, workers: int | None, options: Mapping[str, Any]) -> Iterator[Phantom]:
+    """The phantoms in order, drawn by some processes."""
+    processes = 0 if len(seeds) < FEW else (os.cpu_count() or 1) if workers is None else workers
+    draw = partial(_one, size=size, options=dict(options))
+    if not processes:
+        yield from map(draw, seeds)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(draw, seeds, chunksize=8)
+
+
+def _one(seed: int, *, size: int, options: Mapping[str, Any]) -> Phantom:
+    """A phantom; `least_severity` raises each of its diseases to at least that, so that a small network sees them."""
+    from training.phantoms import generate, sample_findings
+
+    rest = dict(options)
+    least = float(rest.pop("least_severity", 0.0))
+    if not least:
+        return generate(seed, size=size, **rest)
+    drawn = sample_findings(np.random.default_rng([seed, SEVERE]), rest.pop("prevalence", None))
+    return generate(seed, size=size, findings={label: max(least, value) for label, value in drawn.items()}, **rest)
 
 
 def _keep(folder: Path, arrays: Mapping[str, npt.NDArray[Any]], boxes: object) -> None:

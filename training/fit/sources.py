@@ -13,9 +13,8 @@ import numpy.typing as npt
 
 from cxredge.pixels import Fit, Geometry
 from cxredge.preprocess import placement
-from cxredge.reading import open_source
 from training.checkpoint import DataUse, SplitFacts, patient_tag
-from training.data import Augment, Box, ChestDataset, Collection, PlaneCache, Split, open_collection, split_of
+from training.data import Augment, Box, ChestDataset, Collection, PlaneCache, Split, open_collection, size_of, split_of
 from training.errors import bad
 from training.fit.drawn import PhantomSet
 from training.fit.folds import Folds, Joined, SampleSet
@@ -135,8 +134,7 @@ class OpenedCollection:
         case = self.collection.cases[index]
         if not case.boxes:
             return ()
-        image = open_source(case.path)
-        place = placement(image.rows, image.columns, self.geometry)
+        place = placement(*size_of(case), self.geometry)
         return tuple(_placed(box, place.source, place.plane) for box in case.boxes)
 
 
