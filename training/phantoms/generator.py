@@ -19,7 +19,7 @@ from training.phantoms.devices import add_devices, add_marker
 from training.phantoms.findings import deform, draw_findings, stream
 from training.phantoms.sampler import sample_findings
 from training.phantoms.scene import Drawn, Scene
-from training.phantoms.shape_model import Similarity
+from training.phantoms.shape_model import Similarity, load
 from training.phantoms.skeleton import add_skeleton
 from training.phantoms.soft import add_soft_tissue, empty_scene
 from training.phantoms.vessels import add_vessels
@@ -108,7 +108,7 @@ def _threads() -> Any:
 
 
 def _generate(seed: int, size: int, wanted: dict[str, float], devices: bool, pose: float) -> Phantom:
-    scene = _scene(seed, size, wanted, pose)
+    scene = _scene(seed, size, wanted, _pose(stream(seed, "pose"), pose))
     draw_findings(scene, seed, wanted)
     carried = add_devices(scene, stream(seed, "devices"), set(wanted)) if devices else []
     letter = add_marker(scene, stream(seed, "marker")) if devices else None
@@ -118,11 +118,11 @@ def _generate(seed: int, size: int, wanted: dict[str, float], devices: bool, pos
     return _phantom(scene, exposure, stored, facts)
 
 
-def _scene(seed: int, size: int, findings: Mapping[str, float], pose: float) -> Scene:
+def _scene(seed: int, size: int, findings: Mapping[str, float], pose: Similarity) -> Scene:
     build = draw_build(stream(seed, "build"))
     healthy = draw_contours(stream(seed, "contours"))
     chest = chest_of(healthy, deform(healthy, seed, findings))
-    canvas = Canvas(size, _pose(stream(seed, "pose"), pose))
+    canvas = Canvas(size, pose)
     scene = empty_scene(canvas, chest, build, stream(seed, "body"))
     add_soft_tissue(scene, stream(seed, "soft"))
     add_skeleton(scene, stream(seed, "bones"))
@@ -131,8 +131,8 @@ def _scene(seed: int, size: int, findings: Mapping[str, float], pose: float) -> 
 
 
 def _pose(rng: np.random.Generator, amount: float) -> Similarity:
-    """From the chest's frame into fractions of the image."""
-    angle, grow, right, down = amount * rng.normal(0, [0.030, 0.055, 0.016, 0.020])
+    """From the chest's frame into fractions of the image: as the real contours vary, but for the extremes."""
+    grow, angle, right, down = 0.65 * amount * load().pose_spread * rng.standard_normal(4)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     return Similarity(1.10 * float(np.exp(grow)), turn, np.array([0.5 + right, 0.475 + down]))
 

@@ -22,6 +22,7 @@ def draw_effusion(scene: Scene, rng: np.random.Generator, severity: float) -> No
         half = scene.canvas.x > scene.chest.middle if side == "left" else scene.canvas.x <= scene.chest.middle
         scene.fill(filled * half * (1 - scene.heart))  # also in the recess behind the dome
         filled *= scene.lung[side]
+        scene.tissue += scene.belly() * filled  # fluid bulges the lung's bed to what lies below it
         scene.note("Effusion", filled > 0.2 * float(filled.max(initial=0)) + 0.02, side=side, amount=amount, lying=veil)
 
 
@@ -35,7 +36,7 @@ def _meniscus(scene: Scene, rng: np.random.Generator, side: str, amount: float) 
     heart = np.float32(0.012) * np.exp(-np.abs(canvas.x - np.float32(chest.middle)) / 0.06)
     depth = canvas.y - np.float32(level) + rise + heart + np.float32(0.002 * rng.normal())
     # The fluid surrounds the lung as a bowl: its upper rim is thin along the beam.
-    return np.float32(0.96) * smoothstep(depth, -0.012, 0.03 + 0.03 * amount)
+    return np.float32(0.99) * smoothstep(depth, -0.012, 0.03 + 0.03 * amount)
 
 
 def _veil(scene: Scene, side: str, amount: float) -> Grid:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.phantoms.anatomy import SIDES, Build, Chest
-from training.phantoms.canvas import Canvas, Grid
+from training.phantoms.canvas import Canvas, Grid, smoothstep
 
 __all__ = ["AERATED", "Drawn", "Scene"]
 
@@ -77,6 +77,11 @@ class Scene:
     def fill(self, share: Grid) -> None:
         """Replace that share (0..1) of the air that is left by fluid or cells."""
         self.clear *= 1 - share
+
+    def belly(self) -> Grid:
+        """Tissue (cm) by which the body is thicker below the diaphragm."""
+        level = smoothstep(self.canvas.y, min(self.chest.dome.values()), self.chest.bottom + 0.06)
+        return level * smoothstep(self.body, 2, 8) * np.float32(1.5 + 2 * self.build.fat)
 
     def note(self, label: str, where: Mask, **facts: object) -> None:
         """Keep the truth of a sign; a sign that fell outside the picture leaves none."""

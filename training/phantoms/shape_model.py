@@ -161,7 +161,7 @@ def build(contours: Points, *, modes: int = _MODES) -> ShapeModel:
     )
 
 
-def _procrustes(shapes: Points, rounds: int = 10) -> tuple[Points, list[Similarity]]:
+def _procrustes(shapes: Points, rounds: int = 4) -> tuple[Points, list[Similarity]]:
     """Generalised Procrustes analysis on the lungs: upright, and of the shapes' mean size."""
     target = shapes[0, LUNGS] - shapes[0, LUNGS].mean(0)
     size = np.mean([np.linalg.norm(s[LUNGS] - s[LUNGS].mean(0)) for s in shapes])

@@ -139,14 +139,14 @@ def _airways(scene: Scene, rng: np.random.Generator) -> None:
         hilum = chest.hilum(side)
         end = (hilum[0] * 0.75 + bend * 0.25, min(hilum[1], carina + 0.05 + 0.015 * (sign > 0)))
         gas.append(canvas.tube(np.array([(bend, carina - 0.004), end]), scene.cm(0.55)))
-    scene.tissue -= canvas.splat(*gas) * scene.build.cm * (1 - 0.8 * scene.lungs)
+    scene.tissue -= canvas.blur(canvas.splat(*gas), 0.6 * canvas.pixel) * scene.build.cm * (1 - 0.8 * scene.lungs)
 
 
 def _abdomen(scene: Scene, rng: np.random.Generator) -> None:
     """A denser belly, the stomach's bubble under the left dome, loops of bowel with gas."""
     canvas, chest, build = scene.canvas, scene.chest, scene.build
     below = smoothstep(canvas.y, min(chest.dome.values()), chest.bottom + 0.06) * (1 - scene.lungs)
-    scene.tissue += below * smoothstep(scene.body, 2, 8) * np.float32(1.5 + 2 * build.fat)
+    scene.tissue += scene.belly() * (1 - scene.lungs)
     if rng.random() < 0.75:
         line = chest.diaphragm("left")
         place = line[np.argmin(line[:, 1])] if rng.random() < 0.8 else line[len(line) // 2]

@@ -107,12 +107,18 @@ def add_vessels(scene: Scene, rng: np.random.Generator) -> None:
         tree = lung_tree(scene, rng, side)
         vessels += tree_dust(scene, tree) + _hilum(scene, rng, side)
         large = tree.generation < 4
-        parts = (tree.start + 0.006, tree.end + 0.006, tree.radius * 1.1, tree.generation)
+        parts = (tree.start + 0.006, tree.end + 0.006, tree.radius * 1.5, tree.generation)
         airways += tree_dust(scene, Tree(*(part[large] for part in parts)))
     scene.bronchi += canvas.splat(*airways)
     between = np.abs(canvas.x - np.float32(scene.chest.middle)) < 0.13
     room = np.clip(canvas.blur(np.maximum(scene.lungs, between), 0.016) * 2.2 - 1.1, 0, 1)
-    scene.vessels += canvas.splat(*vessels) * room * np.clip(scene.depth / 5, 0, 1) * np.float32(rng.uniform(1.5, 2.2))
+    scene.vessels += (
+        canvas.splat(*vessels)
+        * room
+        * np.clip(scene.depth / 5, 0, 1)
+        * (1 - 0.6 * scene.heart)
+        * np.float32(rng.uniform(1.5, 2.2))
+    )
 
 
 def _hilum(scene: Scene, rng: np.random.Generator, side: str) -> list[Dust]:
