@@ -1,0 +1,134 @@
+"""The whole of an evaluation on a toy: what is written, what is refused, what is said of what cannot be measured."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cxredge.result import LABELS
+from tests.support.toy_training import ToySet, toy_folds, toy_recipe
+from training.checkpoint import SplitFacts, patient_tag
+from training.data import Box
+from training.errors import LeakError
+from training.evaluate.run import Evaluation, evaluate
+from training.fit.run import Fit, fit
+from training.fit.sources import Places
+
+PAPER = {
+    "title": "Somebody, 2020",
+    "split": "official",
+    "mean": 0.8,
+    "auroc": {"Mass": 0.81},
+    "iou": {"Mass": 0.2},
+    "accuracy": 0.7,
+    "sensitivity": 0.7,
+    "specificity": 0.7,
+    "f1": 0.6,
+}
+
+
+class ToyOpened:
+    """The toy's pictures as a data set with folds; each disease's spot is its box."""
+
+    name, shippable, citation = "toys", True, "drawn"
+    split = SplitFacts("a toy's split", False, "1" * 64)
+
+    def __init__(self, spoil: bool = False, patients: str = "test") -> None:
+        self.sets = {"train": ToySet(96, 1), "val": ToySet(64, 2), "test": ToySet(80, 3)}
+        self.called = patients
+        if spoil:
+            self.sets["test"].drawn[:, LABELS.index("Hernia")] = 0
+            self.sets["test"].known[:, LABELS.index("Edema")] = False
+
+    def samples(self, fold: str, augment: object = None, seed: int = 0) -> ToySet:
+        return self.sets[fold]
+
+    def patients(self, fold: str) -> list[str]:
+        return [f"toy:{self.called if fold == 'test' else fold}-{index // 2}" for index in range(len(self.sets[fold]))]
+
+    def boxes(self, fold: str) -> list[tuple[Box, ...]]:
+        found = []
+        for row in self.sets[fold].drawn:
+            spots = [(LABELS[c], *divmod(int(c), 4)) for c in np.flatnonzero(row)]
+            found.append(tuple(Box(n, x / 4, y / 4, x / 4 + 0.25, y / 4 + 0.25) for n, y, x in spots))
+        return found
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = toy_recipe({"epochs": 4}, paper=PAPER)
+    out = tmp_path_factory.mktemp("run")
+    return fit(Fit(recipe, lambda _: toy_folds(), out, accelerator="cpu", say=lambda _: None)).checkpoint
+
+
+def wanted(checkpoint: Path, out: Path, opened: ToyOpened) -> Evaluation:
+    places = Places(None, {}, out)
+    return Evaluation(checkpoint, places, out, resamples=50, opened=lambda *_: opened)
+
+
+def test_everything_is_written_and_the_scores_are_of_the_test_fold(checkpoint: Path, tmp_path: Path) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    from training.checkpoint import load
+    from training.evaluate.predict import examine
+
+    opened = ToyOpened()
+    report = evaluate(wanted(checkpoint, tmp_path, opened))
+    told = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert told["schema"] == "cxredge.evaluation/1"
+    assert {path.name for path in tmp_path.iterdir()} >= {"report.json", "report.md", "roc.png", "auroc.png"}
+    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in ("roc.png", "auroc.png"))
+    found = examine(load(checkpoint)[0], opened.sets["test"])
+    for c, label in enumerate(LABELS):
+        theirs = roc_auc_score(opened.sets["test"].drawn[:, c], found.logits[:, c])
+        assert report["auroc"]["diseases"][label]["auroc"]["value"] == pytest.approx(theirs, abs=1e-9)
+    assert report["auroc"]["mean"]["value"] > 0.9
+    assert report["data"]["patients"] == 40
+    assert report["masks"]["structures"]["heart"]["images"] == 0
+
+
+def test_every_table_names_its_split_and_the_paper_stands_beside(checkpoint: Path, tmp_path: Path) -> None:
+    evaluate(wanted(checkpoint, tmp_path, ToyOpened()))
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    tables = len(re.findall(r"^\| ---", text, re.MULTILINE))
+    assert tables >= 6
+    assert text.count("Split: **a toy's split (unofficial)**") == tables
+    assert re.search(r"\| Mass \|.*\| 0\.8100 \|", text)
+    assert "| Paper's mean | 0.700 | 0.700 | 0.700 | 0.600 |" in text
+    assert "Not comparable" in text  # its figures are on the official split, ours are not
+
+
+def test_a_disease_with_one_class_is_named_as_not_measurable(checkpoint: Path, tmp_path: Path) -> None:
+    report = evaluate(wanted(checkpoint, tmp_path, ToyOpened(spoil=True)))
+    assert report["not_measurable"] == {"Hernia": "no positive of 80", "Edema": "no image says yes or no"}
+    assert report["auroc"]["diseases"]["Hernia"]["auroc"] is None
+    told = [d["auroc"]["value"] for d in report["auroc"]["diseases"].values() if d["auroc"]]
+    assert len(told) == 12
+    assert report["auroc"]["mean"]["value"] == pytest.approx(np.mean(told))
+    assert "Hernia" not in report["points"]["diseases"]
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "Not measurable: " in text
+    assert "Hernia (no positive of 80)" in text
+
+
+def test_weights_that_saw_a_test_patient_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(LeakError, match=r"5 of the 40 patients of fold 'test of toys' trained these weights"):
+        evaluate(wanted(checkpoint, tmp_path, ToyOpened(patients="train")))
+    assert not (tmp_path / "report.json").exists()
+
+
+def test_boxes_of_spots_are_found_where_they_are(checkpoint: Path, tmp_path: Path) -> None:
+    report: dict[str, Any] = evaluate(wanted(checkpoint, tmp_path, ToyOpened()))
+    assert set(report["boxes"]["diseases"]) == set(LABELS)
+    assert "threshold 0.5" in report["boxes"]["rule"]
+    assert report["boxes"]["diseases"]["Mass"]["paper"] == 0.2
+
+
+def test_patient_tags_are_short_and_stable() -> None:
+    assert patient_tag("chestxray14:17") == patient_tag("chestxray14:17") != patient_tag("chestxray14:18")
+    assert len(patient_tag("chestxray14:17")) == 16

@@ -1,0 +1,1 @@
+"""The workbench: data sets, phantoms, methods, recipes. `python -m training --help`."""

@@ -1,0 +1,164 @@
+"""Phantoms that are drawn once and kept: an epoch reads them as fast as a real data set's planes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cxredge.result import LABELS
+from training.data import Augment, Box, PhantomDataset
+
+if TYPE_CHECKING:
+    from training.phantoms import Phantom
+
+__all__ = ["PhantomSet"]
+
+SEVERE = 20171219
+"""Keeps the draw of diseases here apart from all that `generate` draws from the same seed."""
+
+FEW = 64
+"""Below this, starting processes takes longer than drawing."""
+
+
+class PhantomSet(PhantomDataset):
+    """Phantoms of consecutive seeds, from disk, as a `SampleSet`. Made by `draw`."""
+
+    boxes: list[tuple[Box, ...]]
+
+    @classmethod
+    def draw(
+        cls,
+        count: int,
+        cache: Path,
+        *,
+        size: int,
+        mask: int,
+        first_seed: int,
+        augment: Augment | None,
+        seed: int,
+        say: Callable[[str], None],
+        workers: int | None,
+        options: Mapping[str, Any],
+    ) -> PhantomSet:
+        """Open these phantoms, drawing them if they are not there or were drawn by other code.
+
+        Args:
+            count: how many; 0 gives an empty set.
+            cache: the folder of caches.
+            size: side of the image.
+            mask: side of the masks; must divide `size`.
+            first_seed: of the first phantom.
+            augment: as of `PhantomDataset`.
+            seed: of the augmentation.
+            say: told when drawing starts.
+            workers: processes that draw; None is one a processor.
+            options: of `training.phantoms.generate`, and `least_severity`.
+        """
+        folder = cache / f"phantoms-{size}-{_key(count, size, mask, first_seed, options)}"
+        if count and not folder.is_dir():
+            say(f"drawing {count} phantoms of {size} x {size}")
+            _draw(folder, count, size, mask, first_seed, workers, options)
+        shape = {"size": size, "masks_size": (mask, mask), "first_seed": first_seed}
+        found = cls(max(count, 1), augment=augment, seed=seed, **shape)  # type: ignore[arg-type]
+        found._open(folder, count, mask)
+        return found
+
+    def _open(self, folder: Path, count: int, mask: int) -> None:
+        self._count = count
+        # The stored masks have the size that comes out, so that a plain item needs no resampling.
+        self._plain = self._augment is None
+        self._images = np.load(folder / "images.npy", mmap_mode="r") if count else np.zeros((0, 1, 1), np.uint16)
+        self._masks = np.load(folder / "masks.npy", mmap_mode="r") if count else np.zeros((0, 3, mask, mask), np.uint8)
+        self._labels = np.load(folder / "labels.npy") if count else np.zeros((0, len(LABELS)), np.uint8)
+        told = json.loads((folder / "boxes.json").read_text(encoding="utf-8")) if count else []
+        self.boxes = [tuple(Box(*box) for box in boxes) for boxes in told]
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        """The item of phantom `first_seed + position`."""
+        image = self._images[position].astype(np.float32) * np.float32(1 / 65535)
+        masks = self._masks[position].astype(np.float32) * np.float32(1 / 255)
+        return self._item(position, image, self._labels[position].tolist(), masks, (True, True, True))
+
+    def describe(self, index: int) -> str:
+        """The phantom's seed."""
+        return f"phantom of seed {self._first + index}"
+
+    def truth(self) -> npt.NDArray[np.float64]:
+        """All labels."""
+        return self._labels.astype(np.float64)
+
+
+def _key(count: int, size: int, mask: int, first_seed: int, options: Mapping[str, Any]) -> str:
+    """What the pictures depend on, the code that draws them included."""
+    from training import phantoms
+
+    digest = hashlib.sha256(json.dumps([count, size, mask, first_seed, dict(options)], sort_keys=True).encode())
+    for path in sorted(Path(phantoms.__file__).parent.glob("*.*")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _draw(
+    folder: Path, count: int, size: int, mask: int, first_seed: int, workers: int | None, options: Mapping[str, Any]
+) -> None:
+    images = np.empty((count, size, size), np.uint16)
+    masks = np.empty((count, 3, mask, mask), np.uint8)
+    labels = np.empty((count, len(LABELS)), np.uint8)
+    boxes: list[list[tuple[str, float, float, float, float]]] = []
+    cell = size // mask
+    for place, phantom in enumerate(_stream(range(first_seed, first_seed + count), size, workers, options)):
+        images[place] = np.rint(phantom.image * 65535)
+        shares = phantom.masks.reshape(3, mask, cell, mask, cell).mean((2, 4))
+        masks[place], labels[place] = np.rint(shares * 255), phantom.labels
+        boxes.append([(b.label, b.left / size, b.top / size, b.right / size, b.bottom / size) for b in phantom.boxes])
+    _keep(folder, {"images": images, "masks": masks, "labels": labels}, boxes)
+
+
+def _stream(seeds: range, size: int, workers: int | None, options: Mapping[str, Any]) -> Iterator[Phantom]:
+    """The phantoms in order, drawn by some processes."""
+    processes = 0 if len(seeds) < FEW else (os.cpu_count() or 1) if workers is None else workers
+    draw = partial(_one, size=size, options=dict(options))
+    if not processes:
+        yield from map(draw, seeds)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(draw, seeds, chunksize=8)
+
+
+def _one(seed: int, *, size: int, options: Mapping[str, Any]) -> Phantom:
+    """A phantom; `least_severity` raises each of its diseases to at least that, so that a small network sees them."""
+    from training.phantoms import generate, sample_findings
+
+    rest = dict(options)
+    least = float(rest.pop("least_severity", 0.0))
+    if not least:
+        return generate(seed, size=size, **rest)
+    drawn = sample_findings(np.random.default_rng([seed, SEVERE]), rest.pop("prevalence", None))
+    return generate(seed, size=size, findings={label: max(least, value) for label, value in drawn.items()}, **rest)
+
+
+def _keep(folder: Path, arrays: Mapping[str, npt.NDArray[Any]], boxes: object) -> None:
+    """Write beside, then rename: a folder of that name is whole."""
+    part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    part.mkdir(parents=True)
+    for name, array in arrays.items():
+        np.save(part / f"{name}.npy", array)
+    (part / "boxes.json").write_text(json.dumps(boxes), encoding="utf-8")
+    try:
+        part.replace(folder)
+    except OSError:
+        shutil.rmtree(part)
+        if not folder.is_dir():
+            raise

@@ -1,0 +1,79 @@
+"""Optimisers and schedules of recipes, and their losses with what is not labelled left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn, optim
+
+from training import losses
+from training.recipes import Loss, Optimiser, Schedule
+
+__all__ = ["global_mean", "known_loss", "make_loss", "make_optimiser", "make_schedule"]
+
+
+def make_optimiser(wanted: Optimiser, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
+    """The optimiser of a recipe, over the parameters that learn."""
+    learning = [parameter for parameter in parameters if parameter.requires_grad]
+    if wanted.name == "sgd":
+        return optim.SGD(learning, wanted.rate, momentum=wanted.momentum, weight_decay=wanted.weight_decay)
+    kind = optim.Adam if wanted.name == "adam" else optim.AdamW
+    return kind(learning, wanted.rate, betas=wanted.betas, weight_decay=wanted.weight_decay)
+
+
+def make_schedule(wanted: Schedule, optimiser: optim.Optimizer, steps: int) -> dict[str, Any] | None:
+    """The schedule as Lightning wants it; None where the rate stays.
+
+    Args:
+        wanted: the recipe's.
+        optimiser: whose rate falls.
+        steps: of the whole stage, for one cycle.
+    """
+    rate = float(optimiser.param_groups[0]["lr"])
+    if wanted.name == "every":
+        return {"scheduler": optim.lr_scheduler.StepLR(optimiser, wanted.every, wanted.factor)}
+    if wanted.name == "at":
+        return {"scheduler": optim.lr_scheduler.MultiStepLR(optimiser, list(wanted.at), wanted.factor)}
+    if wanted.name == "plateau":
+        # "patience" is how many epochs without a better loss are borne: the rate falls at the one after.
+        plateau = optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=wanted.factor, patience=wanted.patience)
+        return {"scheduler": plateau, "monitor": "val_loss"}
+    if wanted.name == "one_cycle":
+        cycle = optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=wanted.warm)
+        return {"scheduler": cycle, "interval": "step"}
+    return None
+
+
+def make_loss(wanted: Loss) -> Callable[[Tensor, Tensor], Tensor]:
+    """A classifier's loss: logits and targets to one number."""
+    if wanted.name == "focal":
+        return lambda logits, targets: losses.focal(logits, targets, alpha=wanted.alpha, gamma=wanted.beta)
+    if wanted.name == "biased_focal":
+        return lambda logits, targets: losses.biased_focal(
+            logits, targets, alpha=wanted.alpha, beta=wanted.beta, shift=wanted.shift
+        )
+    return losses.bce
+
+
+def known_loss(
+    loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, targets: Tensor, known: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The mean loss over the labels that are known, and how many those are.
+
+    A batch without a known label costs 0, with a gradient of 0.
+    """
+    count = known.sum()
+    if not bool(count):
+        return logits.sum() * 0.0, count
+    return loss(logits[known].float(), targets[known].float()), count
+
+
+def global_mean(mean: Tensor, count: Tensor, world: int) -> Tensor:
+    """A process's mean, scaled so that the average over all processes is the mean over all their elements."""
+    if world == 1:
+        return mean
+    total = count.detach().clone().float()
+    torch.distributed.all_reduce(total)
+    return mean * (count.float() * world / total.clamp_min(1.0))

@@ -1,0 +1,248 @@
+"""From a recipe's data sets to samples: opened, split by patient, cached, and augmented as the stage says."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cxredge.pixels import Fit, Geometry
+from cxredge.preprocess import placement
+from training.checkpoint import DataUse, SplitFacts, patient_tag
+from training.data import Augment, Box, ChestDataset, Collection, PlaneCache, Split, open_collection, size_of, split_of
+from training.errors import bad
+from training.fit.drawn import PhantomSet
+from training.fit.folds import Folds, Joined, SampleSet
+from training.methods.base import Options
+from training.recipes import Augment as Wanted
+from training.recipes import Source, Stage
+
+__all__ = ["Cases", "Opened", "Places", "augment_of", "folds_of", "open_source_of"]
+
+FIT: Fit = "pad"
+"""How an image that is not square meets the field: whole, its proportions kept."""
+
+PHANTOM_FOLDS = {"train": 0, "val": 400_000, "test": 700_000}
+PHANTOM_SPAN = 300_000
+PHANTOM_SEEDS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where data is and where its cache goes.
+
+    Attributes:
+        root: a recipe's folders are relative to it; None where every kind has a folder of its own.
+        kinds: kind of data set -> its folder.
+        cache: the folder of caches.
+        workers: processes that build a cache; None is one a processor.
+        say: told what takes long.
+    """
+
+    root: Path | None
+    kinds: Mapping[str, Path]
+    cache: Path
+    workers: int | None = None
+    say: Callable[[str], None] = print
+
+    def of(self, source: Source) -> Path:
+        """The folder of a data set."""
+        if source.kind in self.kinds:
+            return self.kinds[source.kind]
+        if self.root is None:
+            raise bad(f"where is {source.kind}? --data {source.kind}=DIR")
+        return self.root / source.folder
+
+
+class Opened(Protocol):
+    """A data set with its split."""
+
+    name: str
+    shippable: bool
+    citation: str
+    split: SplitFacts
+
+    def samples(self, fold: str, augment: Augment | None = None, seed: int = 0) -> SampleSet:
+        """The samples of "train", "val" or "test"."""
+        ...
+
+    def patients(self, fold: str) -> list[str]:
+        """Each sample's patient."""
+        ...
+
+    def boxes(self, fold: str) -> list[tuple[Box, ...]]:
+        """Each sample's boxes, as fractions of the FIELD."""
+        ...
+
+
+class Cases(ChestDataset):
+    """Cases of a collection as a `SampleSet`: the index of an item is its position."""
+
+    def __getitem__(self, position: int) -> dict[str, object]:
+        """The item at a position."""
+        return {**super().__getitem__(position), "index": position}
+
+    def describe(self, index: int) -> str:
+        """File and row of a case."""
+        case = self.collection.cases[self.indices[index]]
+        row = f" (row {case.row})" if case.row else ""
+        return f"{self.collection.relative(case)}{row}"
+
+    def truth(self) -> npt.NDArray[np.float64]:
+        """All labels; not-a-number where unknown."""
+        return np.asarray(self.labels().numpy(), np.float64)
+
+
+class OpenedCollection:
+    """A data set of images."""
+
+    def __init__(self, source: Source, places: Places, options: Options) -> None:
+        self.collection: Collection = open_collection(source.kind, places.of(source), **source.options)
+        for note in self.collection.notes:
+            places.say(f"{self.collection.name}: {note}")
+        self.made: Split = split_of(self.collection, seed=source.seed, validation=source.validation, kind=source.split)
+        self.name, self.shippable, self.citation = source.kind, self.collection.shippable, self.collection.citation
+        self.split = SplitFacts(self.made.name, self.made.official, self.made.sha256)
+        self.geometry = Geometry(options.field, options.field, FIT)
+        places.say(f"{self.collection.name}: {len(self.collection.cases)} images, split: {self.split.name}")
+        self._cache = PlaneCache.build(
+            self.collection,
+            places.cache,
+            geometry=self.geometry,
+            masks_size=(options.mask, options.mask),
+            workers=places.workers,
+        )
+
+    def samples(self, fold: str, augment: Augment | None = None, seed: int = 0) -> SampleSet:
+        """See `Opened`."""
+        return Cases(self.collection, self.made.fold(fold), self._cache, augment=augment, seed=seed)
+
+    def patients(self, fold: str) -> list[str]:
+        """See `Opened`."""
+        return [self.collection.cases[index].patient for index in self.made.fold(fold)]
+
+    def boxes(self, fold: str) -> list[tuple[Box, ...]]:
+        """See `Opened`. An image with boxes is opened for its size, which its place in the field depends on."""
+        return [self._on_field(index) for index in self.made.fold(fold)]
+
+    def _on_field(self, index: int) -> tuple[Box, ...]:
+        case = self.collection.cases[index]
+        if not case.boxes:
+            return ()
+        place = placement(*size_of(case), self.geometry)
+        return tuple(_placed(box, place.source, place.plane) for box in case.boxes)
+
+
+Edges = tuple[float, float, float, float]
+
+
+def _placed(box: Box, source: Edges, plane: Edges) -> Box:
+    """A box of the image on the field: `source` of the image fills `plane` of the field."""
+
+    def along(value: float, low: int) -> float:
+        share = (value - source[low]) / (source[low + 2] - source[low])
+        return plane[low] + min(max(share, 0.0), 1.0) * (plane[low + 2] - plane[low])
+
+    return Box(box.label, along(box.left, 0), along(box.top, 1), along(box.right, 0), along(box.bottom, 1))
+
+
+class OpenedPhantoms:
+    """Phantoms; folds are ranges of seeds that never meet."""
+
+    name, shippable, citation = "phantoms", True, "drawn by cxredge"
+
+    def __init__(self, source: Source, places: Places, options: Options) -> None:
+        rest = dict(source.options)
+        named = {"train": "train", "val": "validation", "test": "test"}
+        self.counts = {fold: int(rest.pop(key, 0)) for fold, key in named.items()}
+        if not any(self.counts.values()) or max(self.counts.values()) > PHANTOM_SPAN:
+            raise bad(f"phantoms need options train, validation and test of 0 to {PHANTOM_SPAN} in all")
+        self._first = int(rest.pop("seed", 0)) * PHANTOM_SEEDS
+        self._rest, self._places, self._options = rest, places, options
+        text = ",".join(f"{fold}:{self._start(fold)}+{count}" for fold, count in self.counts.items())
+        digest = hashlib.sha256(f"phantoms {text} {sorted(rest.items())}".encode()).hexdigest()
+        self.split = SplitFacts("phantoms of separate seeds", False, digest)
+
+    def _start(self, fold: str) -> int:
+        return self._first + PHANTOM_FOLDS[fold]
+
+    def _set(self, fold: str, augment: Augment | None, seed: int) -> PhantomSet:
+        o = self._options
+        return PhantomSet.draw(
+            self.counts[fold],
+            self._places.cache,
+            size=o.field,
+            mask=o.mask,
+            first_seed=self._start(fold),
+            augment=augment,
+            seed=seed,
+            say=self._places.say,
+            workers=self._places.workers,
+            options=self._rest,
+        )
+
+    def samples(self, fold: str, augment: Augment | None = None, seed: int = 0) -> SampleSet:
+        """See `Opened`."""
+        return self._set(fold, augment, seed)
+
+    def patients(self, fold: str) -> list[str]:
+        """See `Opened`: every phantom is a patient of its own."""
+        return [f"phantom:{self._start(fold) + index}" for index in range(self.counts[fold])]
+
+    def boxes(self, fold: str) -> list[tuple[Box, ...]]:
+        """See `Opened`."""
+        return self._set(fold, None, 0).boxes
+
+
+def open_source_of(source: Source, places: Places, options: Options) -> Opened:
+    """Open a recipe's data set for a method's geometry: its cache is built if it is not there."""
+    kind = OpenedPhantoms if source.kind == "phantoms" else OpenedCollection
+    return kind(source, places, options)
+
+
+def augment_of(wanted: Wanted, stage: str, options: Options) -> Augment | None:
+    """A recipe's augmentation for the data set; None where images stay as they are.
+
+    The U-Net's images stay whole fields. A classifier's become views, unless they are cropped at the centre: that is
+    left to the method, which crops all images so.
+    """
+    moved = any((wanted.flip, wanted.rotation, wanted.contrast))
+    if wanted.crop == "centre" and not moved:
+        return None
+    view = stage != "unet" and wanted.crop != "centre"
+    return Augment(
+        size=(options.crop, options.crop) if view else None,
+        scale=wanted.scale if wanted.crop == "resized" else None,
+        ratio=wanted.ratio,
+        flip=wanted.flip,
+        rotate=wanted.rotation,
+        contrast=wanted.contrast,
+    )
+
+
+def folds_of(stage: Stage, sources: tuple[Source, ...], places: Places, options: Options, seed: int) -> Folds:
+    """Everything that a stage learns from.
+
+    Raises:
+        DataError: what is wrong with a data set, with the file and the row.
+        UsageError: a data set has no training or validation fold here.
+    """
+    opened = [open_source_of(source, places, options) for source in sources]
+    augment = augment_of(stage.augment, stage.name, options)
+    train = [found.samples("train", augment, seed) for found in opened]
+    validation = [found.samples("val") for found in opened]
+    for found, *parts in zip(opened, train, validation, strict=True):
+        if not all(len(part) for part in parts):
+            counts = f"{len(parts[0])} training and {len(parts[1])} validation images"
+            raise bad(f"{found.name} has {counts} ({found.split.name})")
+    use = tuple(
+        DataUse(stage.name, found.name, len(a), len(b), found.shippable, found.citation, found.split)
+        for found, a, b in zip(opened, train, validation, strict=True)
+    )
+    tags = {patient_tag(name) for found in opened for fold in ("train", "val") for name in found.patients(fold)}
+    return Folds(Joined(train), Joined(validation), use, frozenset(tags))

@@ -1,0 +1,82 @@
+"""The losses of the five papers. Logits in, one number out; nothing overflows however sure the network is."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as fn
+
+from training.errors import bad
+
+__all__ = ["bce", "biased_focal", "dice", "focal"]
+
+
+def bce(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy, the mean over images and labels (CXR-IRNet eq. 1, AG-CNN eq. 2, CRAL eq. 10).
+
+    Args:
+        logits: [N, C].
+        targets: the same shape, 0 or 1.
+    """
+    return fn.binary_cross_entropy_with_logits(logits, targets)
+
+
+def focal(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Focal loss: -alpha_t (1 - p_t)^gamma log p_t (Lin et al., ICCV 2017, eq. 5), the mean over images and labels.
+
+    Args:
+        logits: [N, C].
+        targets: the same shape, 0 or 1.
+        alpha: weight of the positives; negatives weigh 1 - alpha.
+        gamma: the focusing exponent, 0 (weighted cross-entropy) or at least 1.
+    """
+    return biased_focal(logits, targets, alpha=alpha, beta=gamma, shift=0.0)
+
+
+def biased_focal(
+    logits: Tensor, targets: Tensor, *, alpha: float = 0.4, beta: float = 2.0, shift: float = 0.2
+) -> Tensor:
+    """Biased focal loss (MLRFNet eq. 3 and 4), the mean over images and labels.
+
+    -alpha (1 - p)^beta y log p - (1 - alpha) max(p - shift, 0)^beta (1 - y) log(1 - p). The shift stands in the
+    negatives' focusing factor only, so a negative below it costs nothing.
+
+    Args:
+        logits: [N, C].
+        targets: the same shape, 0 or 1.
+        alpha: weight of the positives; negatives weigh 1 - alpha.
+        beta: the focusing exponent. The paper does not state its value; 2 is usual.
+        shift: s.
+
+    Raises:
+        UsageError: beta lies between 0 and 1, where the factor's slope at 0 is infinite, or below 0.
+    """
+    if beta != 0 and beta < 1:
+        raise bad(f"the focusing exponent must be 0 or at least 1, not {beta}")
+    probability = torch.sigmoid(logits)
+    positive = -alpha * torch.sigmoid(-logits) ** beta * targets * fn.logsigmoid(logits)
+    negative = -(1 - alpha) * (probability - shift).clamp_min(0) ** beta * (1 - targets) * fn.logsigmoid(-logits)
+    return (positive + negative).mean()
+
+
+def dice(probabilities: Tensor, targets: Tensor, labelled: Tensor | None = None) -> Tensor:
+    """One minus Dice, 2 |M and P| / (|M| + |P|) (CXR-IRNet eq. 2), the mean over the structures that are labelled.
+
+    MONAI's Dice loss has no notion of a structure that an image's annotator did not draw; this one leaves it out.
+
+    Args:
+        probabilities: [N, K, h, w] in 0..1.
+        targets: the same shape, 0 or 1; whatever stands where a structure is not labelled is not read.
+        labelled: [N, K], true where the structure was drawn; None is everywhere.
+
+    Returns:
+        0 (perfect) to 1. 0, with a gradient of 0, where nothing is labelled. A structure that is truly empty (drawn,
+        without a pixel) costs nothing only where nothing is predicted.
+    """
+    known = torch.ones_like(targets[:, :, 0, 0], dtype=torch.bool) if labelled is None else labelled.bool()
+    truth = torch.where(known[:, :, None, None], targets, torch.zeros_like(targets))
+    overlap = (probabilities * truth).sum((2, 3))
+    total = probabilities.sum((2, 3)) + truth.sum((2, 3))
+    # Half a pixel keeps 0/0 away, and moves no Dice of a real organ by more than rounding does.
+    score = (2 * overlap + 0.5) / (total + 0.5)
+    return ((1 - score) * known).sum() / known.sum().clamp_min(1)

@@ -1,0 +1,99 @@
+"""CXR-IRNet (Fang et al., BMC Medical Imaging 2021): weighing the features of lung and heart."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from cxredge.result import LABELS
+from training.methods import base
+from training.methods.base import Method, Scores, class_maps, pooled
+
+__all__ = ["CxrIrNet", "MultiScaleAttention", "Options", "organ_weight"]
+
+
+class Options(base.Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """CXR-IRNet's own options.
+
+    Attributes:
+        feature_weighting: multiply F_g by the lungs and heart (off: "Ours w/o Fl" of table 2).
+        attention: the multi-scale attention in front of the backbone (off: "FE w/o MA" of table 3).
+        binarize: round the pooled mask to 0 or 1, for a strict AND, in place of the fraction of each cell.
+    """
+
+    feature_weighting: bool = True
+    attention: bool = True
+    binarize: bool = False
+
+
+class MultiScaleAttention(nn.Module):
+    """Spatial attention over the image itself, a 5x5 and a 9x9 convolution of it.
+
+    Maximum and mean over the channels of each make six maps; one convolution makes them one, a sigmoid a weight of
+    every pixel. The paper gives no size for that convolution: 7x7, as in the CBAM module that it says it improves.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale5 = nn.Conv2d(channels, channels, 5, padding=2)
+        self.scale9 = nn.Conv2d(channels, channels, 9, padding=4)
+        self.join = nn.Conv2d(6, 1, 7, padding=3)
+
+    def weight(self, image: Tensor) -> Tensor:
+        """The weight in 0..1 of every pixel, [N, 1, H, W]."""
+        scales = (image, self.scale5(image), self.scale9(image))
+        maps = [found for x in scales for found in (x.amax(1, keepdim=True), x.mean(1, keepdim=True))]
+        return torch.sigmoid(self.join(torch.cat(maps, 1)))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The image times its weight."""
+        return image * self.weight(image)
+
+
+def organ_weight(organs: Tensor, shape: tuple[int, int], *, binarize: bool = False) -> Tensor:
+    """M_g of eq. 3: the union of lungs and heart as a share of each cell.
+
+    Args:
+        organs: probabilities [N, 3, h, w]; a pixel belongs to the union if any of them is at least 0.5.
+        shape: rows and columns of the feature map.
+        binarize: 1 where at least half of the cell is lung or heart, else 0.
+
+    Returns:
+        [N, 1, rows, columns] in 0..1. No gradient passes: the U-Net is trained first, and frozen.
+    """
+    union = (organs.detach().amax(1, keepdim=True) >= 0.5).to(organs.dtype)
+    share = fn.adaptive_avg_pool2d(union, shape)
+    return (share >= 0.5).to(share.dtype) if binarize else share
+
+
+class CxrIrNet(Method[Options]):
+    """Multi-scale attention, DenseNet-121, F_l = F_g * M_g (eq. 3), average pooling, a linear layer."""
+
+    name = "cxr_irnet"
+    options_type: ClassVar[type[base.Options]] = Options
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.attention = MultiScaleAttention(options.channels) if options.attention else nn.Identity()
+        self.backbone = self.make_backbone()
+        self.classifier = nn.Linear(self.backbone.channels[3], len(LABELS))
+
+    def score(self, view: Tensor, organs: Tensor | None = None) -> Scores:
+        """Logits and class activation maps of the weighted features F_l; without weighting, of F_g."""
+        features = self.backbone(self.attention(self.normalise(view)))
+        if self.options.feature_weighting:
+            seen = self._organs(view) if organs is None else organs
+            size = (features.shape[2], features.shape[3])
+            features = features * organ_weight(seen, size, binarize=self.options.binarize)
+        return Scores(self.classifier(pooled(features)), class_maps(features, self.classifier))
+
+    def _organs(self, view: Tensor) -> Tensor:
+        """The frozen U-Net on the view: its batch norms must not learn from images without masks."""
+        training = self.unet.training
+        with torch.no_grad():
+            masks: Tensor = self.unet.eval()(view).masks
+        self.unet.train(training)
+        return masks

@@ -1,0 +1,181 @@
+"""Bones: ribs as bent shells around the chest, spine, clavicles, shoulder blades, arms. All in cm of bone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.phantoms.anatomy import SIDES
+from training.phantoms.canvas import Dust, Floats, Grid, Profile, along, bezier, smooth_closed, smoothstep
+from training.phantoms.scene import Scene
+from training.phantoms.shape_model import Points
+
+__all__ = ["add_skeleton"]
+
+
+def add_skeleton(scene: Scene, rng: np.random.Generator) -> None:
+    """Draw all bones into the scene."""
+    strength = float(np.clip(1.05 - 0.004 * (scene.build.age - 40) + rng.normal(0, 0.06), 0.75, 1.25))
+    long = scene.canvas.splat(*_ribs(scene, rng), *_clavicles(scene, rng), *_shoulders(scene, rng))
+    bones = _edge_on(scene, scene.canvas.blur(long, max(scene.cm(0.05), 0.55 * scene.canvas.pixel)))
+    bones += _flat_bones(scene)
+    columns = np.flatnonzero((np.abs(scene.canvas.x - np.float32(scene.chest.middle)) < 0.125).any(0))
+    if len(columns):
+        part = slice(columns[0], columns[-1] + 1)
+        bones[:, part] += _spine(scene, rng, part)
+    scene.bone += np.float32(strength) * bones
+
+
+def _edge_on(scene: Scene, bones: Grid) -> Grid:
+    """Ribs have a thickness: where the beam grazes them at the outer wall they are smeared over it."""
+    near = np.minimum(np.abs(scene.rim["right"]), np.abs(scene.rim["left"]))
+    weight = smoothstep(-near, -0.035, 0.0)
+    return bones + weight * (scene.canvas.blur(bones, scene.cm(0.36)) - bones)
+
+
+def shell(radius: float, cortex: float, marrow: float) -> Profile:
+    """Bone (cm) along the beam across a tube of `radius` cm: dense cortex, and marrow that holds `marrow` as much."""
+    inside = np.float32(np.clip(1 - cortex / radius, 0.05, 0.95))
+    full, core = np.float32(2 * radius), np.float32(2 * radius * (1 - marrow) * inside)
+
+    def thickness(across: Floats) -> Floats:
+        return full * np.sqrt(1 - across * across) - core * np.sqrt(np.clip(1 - (across / inside) ** 2, 0, None))
+
+    return thickness
+
+
+_RIBS = np.arange(12)
+_INNERMOST = np.array([0.115, 0.175, 0.22] + 9 * [0.0])
+"""The first ribs reach out at least this far: the apex of the lung that they enclose is narrower."""
+_LAST = np.array([2.75, 2.62, 2.52, 2.45, 2.4, 2.36, 2.3, 2.2, 2.1, 2.0, 1.6, 1.15])
+"""Angle around the chest, 0 at the spine and pi at the breastbone, where each rib turns to cartilage, unseen."""
+
+
+def _ribs(scene: Scene, rng: np.random.Generator) -> list[Dust]:
+    """Twelve on each side; how far the front end drops, how late it does, and how wide they are in cm are drawn."""
+    drop, bend, wide = rng.normal([0.235, 1.45, 0.62], [0.02, 0.08, 0.05])
+    jitters = {side: rng.normal(0, 0.0025, 12) for side in SIDES}
+    return [_half_cage(scene, side, jitter, drop, bend, wide) for side, jitter in jitters.items()]
+
+
+def _half_cage(scene: Scene, side: str, jitter: Points, drop: float, bend: float, wide: float) -> Dust:
+    """The ribs of one side: curves around the elliptical section of the chest, shells of bone along them."""
+    chest, canvas, sign = scene.chest, scene.canvas, SIDES[side]
+    head = chest.top - 0.022 + (_RIBS + 0.3) * chest.spacing + jitter
+    fall = drop * np.clip(0.32 + 0.13 * _RIBS, 0, 1)
+    # A rib follows the wall at the height where it passes it.
+    half = np.maximum(chest.wall(side, head + fall * 0.5**bend) + 0.008, _INNERMOST)[:, None]
+    deep = half * np.clip(0.72 - 0.01 * _RIBS, 0.5, 1)[:, None]
+    steps = int(np.clip(float(half.max()) * 2.4 / canvas.pixel / 0.85, 40, 4000))
+    turn = 0.12 + (_LAST - 0.12)[:, None] * np.linspace(0, 1, steps)
+    sine, cosine = np.sin(turn), np.cos(turn)
+    sag = fall[:, None] * 1.25 * (turn / np.pi) ** bend
+    height = head[:, None] - 0.022 * sine * np.clip(cosine, 0, None) + sag
+    place = np.stack([sign * half * sine, height, -deep * cosine], -1)
+    tangent = np.gradient(place, axis=1)
+    outward = np.stack([sign * sine / half, np.zeros_like(turn), -cosine / deep], -1)
+    breadth = np.cross(tangent, outward)
+    width = scene.cm(1.0) * (wide + 10 * jitter[:, None]) * (1 + 0.22 * np.clip((turn - 1.6) / 0.8, 0, 1))
+    breadth *= (width / np.sqrt((breadth**2).sum(-1)))[..., None]
+    ends = np.clip((_LAST[:, None] - turn) / 0.25, 0, 1) * np.clip((turn - 0.1) / 0.25, 0.3, 1)
+    area = ends * np.sqrt((tangent**2).sum(-1)) * 2 * width
+    path = (place[..., :2] + [chest.middle, 0]).reshape(-1, 2)
+    return canvas.strip(path, breadth[..., :2].reshape(-1, 2), area.ravel(), shell(0.36, 0.085, 0.26))
+
+
+def _bone_tube(scene: Scene, path: Points, radius: Points, cortex: float, weight: float) -> Dust:
+    """A long bone in the plane of the image; radius (N,) in cm along the path."""
+    fine = along(path, 0.85 * scene.canvas.pixel)
+    at = np.linspace(0, 1, len(fine))
+    radii = np.interp(at, np.linspace(0, 1, len(radius)), radius)
+    end = np.minimum(at, 1 - at) * np.hypot(*np.diff(path, axis=0).T).sum() * scene.build.cm / radii
+    radii = radii * np.sqrt(np.clip(1 - (1 - np.clip(end, 0.1, 1)) ** 2, 0, 1))
+    tangent = np.gradient(fine, axis=0)
+    length = np.linalg.norm(tangent, axis=1)
+    normal = np.stack([-tangent[:, 1], tangent[:, 0]], 1) / length[:, None]
+    half = normal * (radii / scene.build.cm)[:, None]
+    profile = shell(1.0, cortex / float(radii.mean()), 0.3)
+    return scene.canvas.strip(fine, half, weight * length * 2 * radii**2 / scene.build.cm, profile)
+
+
+def _clavicles(scene: Scene, rng: np.random.Generator) -> list[Dust]:
+    chest = scene.chest
+    rise = rng.normal(0.0, 0.018) - 0.02 * scene.build.supine
+    drawn: list[Dust] = []
+    for sign in SIDES.values():
+        x, y, skew = chest.middle, chest.top + 0.055, rng.normal(0, 0.008)
+        points = [
+            (0.032, 0.028),
+            (0.10, 0.035),
+            (0.19, -0.045 + rise),
+            (0.26, -0.04 + rise),
+            (0.36, -0.015 + rise + skew),
+        ]
+        path = bezier([(x + sign * dx, y + dy) for dx, dy in points])
+        drawn.append(_bone_tube(scene, path, np.array([1.05, 0.75, 0.65, 0.65, 0.85]), 0.16, 1.0))
+    return drawn
+
+
+def _spine(scene: Scene, rng: np.random.Generator, part: slice) -> Grid:
+    """Vertebral bodies with denser end plates, discs, pedicles and spinous processes, on those columns of the image."""
+    chest, canvas = scene.chest, scene.canvas
+    bow = rng.normal(0, 0.006)
+    y = canvas.y[:, part] - np.float32(chest.top)
+    x = canvas.x[:, part] - np.float32(chest.middle) - np.float32(bow) * np.sin(y * 6)
+    half = 0.034 + 0.022 * np.clip(y + 0.1, 0, 1)
+    u = x / half
+    level = np.mod(y / np.float32(chest.spacing), 1).astype(np.float32)
+    disc = np.exp(-(((level - 0.5) / 0.13) ** 2))
+    plates = np.exp(-(((np.abs(level - 0.5) - 0.2) / 0.07) ** 2))
+    body = np.clip(1 - np.square(u * u), 0, None) * (1.25 - 0.35 * disc + 0.12 * plates)
+    rim = np.exp(-(((np.abs(u) - 0.93) / 0.1) ** 2)) * (0.22 - 0.1 * disc)
+    v = np.mod(level + 0.32, 1) - 0.5
+    pedicles = np.exp(-((((np.abs(u) - 0.6) / 0.2) ** 2 + (v / 0.24) ** 2) ** 2)) * 0.35
+    process = np.exp(-(((u / 0.15) ** 2 + ((np.mod(level + 0.05, 1) - 0.5) / 0.3) ** 2) ** 2)) * 0.35
+    wings = np.exp(-(((np.abs(u) - 1.25) / 0.45) ** 2 + (v / 0.16) ** 2)) * 0.28
+    solid = body + rim + pedicles + process + wings
+    return (np.float32(0.62) * solid * smoothstep(scene.body[:, part], 0, 3)).astype(np.float32)
+
+
+def _shoulders(scene: Scene, rng: np.random.Generator) -> list[Dust]:
+    """Borders and spines of the shoulder blades, and the arms' bones."""
+    chest = scene.chest
+    over = _turned_in(scene)
+    drawn: list[Dust] = []
+    for sign in SIDES.values():
+        x, y, swing = chest.middle, chest.top, rng.normal(0, 0.015)
+        outer = [(0.335 - over, 0.085), (0.35 - over, 0.14), (0.33 - over, 0.22), (0.31 - over, 0.33)]
+        crest = [(0.27 - over, 0.10), (0.33, 0.03), (0.385, 0.025)]
+        shaft = [(0.395, 0.025), (0.425, 0.22), (0.44 + swing, 0.45), (0.53 + swing, 0.9)]
+        for points, radii, cortex, weight in (
+            (outer, [0.8, 0.5, 0.35, 0.25], 0.15, 0.6),
+            (crest, [0.4, 0.6, 0.9], 0.15, 0.4),
+            (shaft, [2.6, 1.9, 1.3, 1.15, 1.1, 1.1, 1.1], 0.3, 0.40),
+        ):
+            path = bezier([(x + sign * dx, y + dy) for dx, dy in points])
+            drawn.append(_bone_tube(scene, path, np.array(radii), cortex, weight))
+    return drawn
+
+
+def _turned_in(scene: Scene) -> float:
+    """Standing with the hands on the hips the blades leave the lungs; at the bedside they lie over them."""
+    return 0.045 if scene.build.supine else 0.0
+
+
+def _flat_bones(scene: Scene) -> Grid:
+    """The plates of the shoulder blades."""
+    chest, canvas = scene.chest, scene.canvas
+    over = _turned_in(scene)
+    drawn = canvas.zeros()
+    for sign in SIDES.values():
+        corners = [
+            (0.335, 0.075),
+            (0.355, 0.13),
+            (0.33, 0.22),
+            (0.315, 0.33),
+            (0.29, 0.27),
+            (0.265, 0.14),
+            (0.275, 0.05),
+        ]
+        blade = np.array([(chest.middle + sign * (dx - over), chest.top + dy) for dx, dy in corners])
+        drawn += np.float32(0.2) * canvas.coverage(smooth_closed(blade, 6))
+    return drawn

@@ -1,0 +1,187 @@
+"""Soft tissue and air: the body's outline, lungs, heart, great vessels, diaphragm, stomach, breasts, airways."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.phantoms.anatomy import SIDES, Build, Chest
+from training.phantoms.canvas import Canvas, Grid, smooth_closed, smoothstep
+from training.phantoms.scene import AERATED, Scene
+
+__all__ = ["add_soft_tissue", "empty_scene"]
+
+
+def empty_scene(canvas: Canvas, chest: Chest, build: Build, rng: np.random.Generator) -> Scene:
+    """Body, lungs and heart, without bones, vessels or diseases."""
+    heart = canvas.coverage(smooth_closed(chest.heart))
+    lung = {side: canvas.coverage(smooth_closed(chest.lung(side))) * (1 - heart) for side in SIDES}
+    body = _body(canvas, chest, build, rng)
+    depth = _lung_depth(canvas, chest, build, lung, heart)
+    zeros = canvas.zeros
+    return Scene(
+        canvas, chest, build, body, _rim(canvas, chest), lung, heart, depth, _share(canvas, rng), zeros() + 1,
+        vessels=zeros(), bronchi=zeros(), tissue=zeros(), bone=zeros(), metal=zeros(),
+    )  # fmt: skip
+
+
+def _body(canvas: Canvas, chest: Chest, build: Build, rng: np.random.Generator) -> Grid:
+    """Tissue from back to front, lungs not yet taken out: a trunk of elliptical section, a neck, two arms."""
+    top, low = chest.top, chest.bottom
+    wall = float(max(chest.wall(side, np.array([low]))[0] for side in SIDES)) + 0.045 + 0.05 * build.fat
+    neck = 0.085 + 0.02 * build.fat + rng.normal(0, 0.004)
+    levels = np.array(
+        [top - 0.4, top - 0.13, top - 0.07, top - 0.03, top + 0.03, top + 0.14, top + 0.24, low, low + 0.4]
+    )
+    halves = np.array([neck, neck, neck + 0.05, 0.24, 0.36, 0.41, wall, wall + 0.005, wall + 0.02 + 0.03 * build.fat])
+    depths = np.array([0.56, 0.56, 0.6, 0.66, 0.74, 0.88, 0.95, 1.05, 1.1 + 0.1 * build.fat]) * build.depth
+    fine = np.linspace(levels[0], levels[-1], 512)
+    rows = np.clip((canvas.y - levels[0]) / (levels[-1] - levels[0]) * 511, 0, 511).astype(np.int16)
+    half, deep = (_rounded(np.interp(fine, levels, values))[rows] for values in (halves, depths))
+    u = np.abs(canvas.x - np.float32(chest.middle)) / half
+    trunk = deep * np.sqrt(np.clip(1 - u * u * np.sqrt(u), 0, None))
+    for side, sign in SIDES.items():
+        trunk = np.maximum(trunk, _arm(canvas, chest, build, sign, rng.normal(0, 0.02) + 0.02 * (side == "left")))
+    return trunk
+
+
+def _rim(canvas: Canvas, chest: Chest) -> dict[str, Grid]:
+    """See `Scene.rim`; read off the wall at 512 heights."""
+    low, high = chest.top - 0.02, chest.bottom + 0.1
+    rows = np.clip((canvas.y - np.float32(low)) / np.float32(high - low) * 511, 0, 511).astype(np.int16)
+    heights = np.linspace(low, high, 512)
+    x = canvas.x - np.float32(chest.middle)
+    return {side: chest.wall(side, heights).astype(np.float32)[rows] - sign * x for side, sign in SIDES.items()}
+
+
+def _rounded(values: np.ndarray) -> Grid:
+    kernel = np.hanning(31)
+    padded = np.pad(values, 15, mode="edge")
+    return np.convolve(padded, kernel / kernel.sum(), mode="valid").astype(np.float32)
+
+
+def _arm(canvas: Canvas, chest: Chest, build: Build, sign: int, swing: float) -> Grid:
+    """Path through an upper arm that hangs from the shoulder, a little away from the trunk."""
+    x = sign * (canvas.x - np.float32(chest.middle))
+    along = (canvas.y - np.float32(chest.top + 0.05)).astype(np.float32)
+    centre = 0.405 + 0.02 * build.fat + (0.20 + swing) * np.clip(along, 0, None)
+    radius = np.float32(0.072 + 0.025 * build.fat)
+    cross = np.sqrt(np.clip(1 - ((x - centre) / radius) ** 2, 0, None))
+    return (cross * smoothstep(along, -0.09, 0.03) * np.float32(9.5 + 3 * build.fat)).astype(np.float32)
+
+
+def _lung_depth(canvas: Canvas, chest: Chest, build: Build, lung: dict[str, Grid], heart: Grid) -> Grid:
+    """Path inside the lungs in cm: steep at the borders that the beam grazes, thinner towards apex and outer wall.
+
+    Behind the heart and behind the domes of the diaphragm lung goes on, thinner.
+    """
+    lungs = lung["right"] + lung["left"]
+    inner = np.clip(2 * canvas.blur(lungs, 0.022) - 0.9, 0, 1)
+    shape = 0.42 + 0.58 * np.sqrt(inner)
+    wall = float(np.mean([chest.wall(side, np.array([chest.bottom]))[0] for side in SIDES])) + 0.03
+    across = np.sqrt(np.clip(1 - 0.75 * ((canvas.x - np.float32(chest.middle)) / wall) ** 2, 0.1, 1))
+    height = smoothstep(canvas.y, chest.top - 0.02, chest.top + 0.30)
+    full = (build.depth - 5.5 - 1.5 * build.fat) * (0.38 + 0.62 * height) * across
+    crown = float(chest.heart[:, 1].min())
+    behind = 0.24 * heart * np.clip(2 * canvas.blur(heart, 0.035) - 0.9, 0, 1)
+    behind *= smoothstep(canvas.y, crown, crown + 0.16) * smoothstep(-canvas.y, -chest.bottom, -chest.bottom + 0.13)
+    recess = 0.16 * (1 - lungs - heart) * np.clip(2.2 * canvas.blur(lungs, 0.016) - 0.15, 0, 1)
+    recess *= smoothstep(canvas.y, min(chest.dome.values()) - 0.05, min(chest.dome.values()) + 0.03)
+    return canvas.blur((full * (lungs * shape + behind + recess)).astype(np.float32), 0.0015)
+
+
+def _share(canvas: Canvas, rng: np.random.Generator) -> Grid:
+    """Air along a unit of lung: a fine mottle on a base that differs by patient and grows towards the apex."""
+    base = AERATED + rng.normal(0, 0.012)
+    texture = 0.008 * canvas.noise(rng, 0.007) + 0.008 * canvas.noise(rng, 0.02) + 0.012 * canvas.noise(rng, 0.1)
+    return (base + texture).astype(np.float32)
+
+
+def add_soft_tissue(scene: Scene, rng: np.random.Generator) -> None:
+    """Aorta, heart's roundness, airways, abdomen with gas, breasts."""
+    _great_vessels(scene, rng)
+    _airways(scene, rng)
+    _abdomen(scene, rng)
+    if scene.build.female:
+        _breasts(scene, rng)
+    _skin_folds(scene, rng)
+
+
+def _great_vessels(scene: Scene, rng: np.random.Generator) -> None:
+    """The arch's knob, the descending aorta beside the spine, the right paratracheal stripe; chalk in old walls."""
+    canvas, chest, build = scene.canvas, scene.chest, scene.build
+    inner = chest.inner("left")
+    knob = inner[np.argmin(np.abs(inner[:, 1] - (chest.top + 0.155)))]
+    centre = (float(knob[0]) - 0.02, float(knob[1]))
+    scene.tissue += 1.6 * canvas.sphere(centre, (0.036, 0.034))
+    path = np.array([centre, (chest.middle + 0.035, centre[1] + 0.12), (chest.middle + 0.02, chest.bottom + 0.05)])
+    aorta = canvas.splat(canvas.tube(path, scene.cm(1.1))) * build.cm
+    scene.depth *= 1 - 0.5 * np.clip(aorta / 2, 0, 1) * scene.heart
+    scene.tissue += 0.25 * aorta
+    if build.age > 62 and rng.random() < 0.5:
+        turn = np.linspace(-1.9, 0.6, 24)
+        arc = np.stack([centre[0] + 0.033 * np.cos(turn), centre[1] + 0.031 * np.sin(turn)], axis=1)
+        scene.bone += rng.uniform(1, 3) * canvas.splat(canvas.tube(arc, scene.cm(0.09))) * build.cm
+    ball = (chest.heart[:, 0].mean() + 0.02, chest.heart[:, 1].mean())
+    half = 0.5 * np.ptp(chest.heart, axis=0)
+    scene.tissue += (
+        1.5 * canvas.sphere((float(ball[0]), float(ball[1])), (float(half[0]), float(half[1]))) * scene.heart
+    )
+
+
+def _airways(scene: Scene, rng: np.random.Generator) -> None:
+    """Trachea and main bronchi are gas in the mediastinum."""
+    canvas, chest = scene.canvas, scene.chest
+    carina = chest.top + 0.20 + rng.normal(0, 0.008)
+    bend = chest.middle + rng.normal(-0.004, 0.003)
+    trachea = np.array([(chest.middle, chest.top - 0.25), (bend, chest.top), (bend - 0.003, carina)])
+    gas = [canvas.tube(trachea, scene.cm(0.85))]
+    for side, sign in SIDES.items():
+        hilum = chest.hilum(side)
+        end = (hilum[0] * 0.75 + bend * 0.25, min(hilum[1], carina + 0.05 + 0.015 * (sign > 0)))
+        gas.append(canvas.tube(np.array([(bend, carina - 0.004), end]), scene.cm(0.55)))
+    scene.tissue -= canvas.blur(canvas.splat(*gas), 0.6 * canvas.pixel) * scene.build.cm * (1 - 0.8 * scene.lungs)
+
+
+def _abdomen(scene: Scene, rng: np.random.Generator) -> None:
+    """A denser belly, the stomach's bubble under the left dome, loops of bowel with gas."""
+    canvas, chest, build = scene.canvas, scene.chest, scene.build
+    below = smoothstep(canvas.y, min(chest.dome.values()), chest.bottom + 0.06) * (1 - scene.lungs)
+    scene.tissue += scene.belly() * (1 - scene.lungs)
+    if rng.random() < 0.75:
+        line = chest.diaphragm("left")
+        place = line[np.argmin(line[:, 1])] if rng.random() < 0.8 else line[len(line) // 2]
+        radii = (rng.uniform(0.035, 0.075), rng.uniform(0.018, 0.04))
+        centre = (float(place[0]) - 0.01, float(place[1]) + 0.022 + radii[1])
+        bubble = canvas.sphere(centre, radii, rng.normal(0, 0.15))
+        if not build.supine:  # standing, the gas lies on a level of fluid
+            bubble *= smoothstep(-(canvas.y - np.float32(centre[1] + 0.4 * radii[1])), -0.004, 0.004)
+        scene.tissue -= bubble * np.float32(rng.uniform(2.5, 5.0))
+    for _ in range(int(rng.integers(0, 5))):
+        at = (chest.middle + rng.uniform(-0.3, 0.32), chest.bottom + rng.uniform(0.03, 0.2))
+        size = (rng.uniform(0.02, 0.06), rng.uniform(0.015, 0.03))
+        scene.tissue -= canvas.sphere(at, size, rng.uniform(-1, 1)) * np.float32(rng.uniform(0.8, 2.5)) * below
+
+
+def _breasts(scene: Scene, rng: np.random.Generator) -> None:
+    """Shadows over the lower lungs whose lower border is the sharp one."""
+    canvas, chest, build = scene.canvas, scene.chest, scene.build
+    size = rng.uniform(0.085, 0.12) + 0.03 * build.fat
+    drop = chest.top + rng.uniform(0.30, 0.40) + 0.03 * build.fat
+    for side, sign in SIDES.items():
+        wall = float(chest.wall(side, np.array([drop]))[0])
+        centre = (chest.middle + sign * (wall - 0.55 * size + rng.normal(0, 0.006)), drop + rng.normal(0, 0.012))
+        radius = canvas.disc(centre, (size, size * 1.15), sign * 0.15)
+        slope = smoothstep(canvas.y, centre[1] - size, centre[1] + 0.8 * size)
+        edge = smoothstep(1 - radius, 0.0, 0.28)
+        scene.tissue += edge * (0.15 + 0.85 * slope) * np.float32(1.6 + 2.2 * build.fat + rng.normal(0, 0.15))
+
+
+def _skin_folds(scene: Scene, rng: np.random.Generator) -> None:
+    """At the bedside skin folds may cross the chest: an edge that fades to one side, which mimics a pleural line."""
+    if not scene.build.supine or rng.random() > 0.25:
+        return
+    canvas, chest = scene.canvas, scene.chest
+    sign = rng.choice([-1, 1])
+    away = sign * (canvas.x - np.float32(chest.middle)) - (0.24 + 0.25 * (canvas.y - np.float32(chest.top)))
+    fold = smoothstep(away, -0.10, 0.0) * (away < 0) * smoothstep(canvas.y, chest.top + 0.05, chest.top + 0.2)
+    scene.tissue += canvas.blur(fold.astype(np.float32), 0.0015) * np.float32(rng.uniform(0.4, 0.9))
