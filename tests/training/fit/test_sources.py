@@ -1,0 +1,183 @@
+"""Recipes' data sets as samples, and the two commands from end to end on phantoms that the test draws."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from training.checkpoint import patient_tag, read
+from training.data import PhantomDataset
+from training.errors import LeakError
+from training.evaluate.cli import evaluate
+from training.fit.cli import fit
+from training.fit.drawn import _one
+from training.fit.sources import Places, _placed, augment_of, folds_of, open_source_of
+from training.methods.base import Options
+from training.recipes import Augment, Optimiser, Source, Stage
+
+SMALL = Options(field=64, crop=64, mask=32, unet_width=4, unet_depth=2, channels=1)
+PHANTOMS = Source(kind="phantoms", options={"train": 6, "validation": 4, "test": 4, "seed": 5})
+STAGE = Stage(name="classifier", epochs=1, batch=2, optimiser=Optimiser(name="adam", rate=0.1))
+
+
+def places(tmp_path: Path, said: list[str] | None = None) -> Places:
+    return Places(None, {}, tmp_path / "cache", workers=0, say=(said if said is not None else []).append)
+
+
+def test_phantoms_are_drawn_once_and_are_those_of_their_seeds(tmp_path: Path) -> None:
+    said: list[str] = []
+    opened = open_source_of(PHANTOMS, places(tmp_path, said), SMALL)
+    kept = opened.samples("train")
+    drawings = len(said)
+    fresh = PhantomDataset(6, size=64, masks_size=(32, 32), first_seed=5_000_000)
+    for index in range(6):
+        one, other = kept[index], fresh[index]
+        assert torch.allclose(one["image"], other["image"], atol=1e-5)
+        assert torch.equal(one["labels"], other["labels"])
+        assert torch.allclose(one["masks"], other["masks"], atol=0.26)  # shares of a cell, cut to 1/255
+        assert one["masks"].shape == (3, 32, 32)
+        assert bool(one["masks_known"].all())
+    assert kept.describe(2) == "phantom of seed 5000002"
+    np.testing.assert_array_equal(kept.truth(), np.stack([kept[index]["labels"].numpy() for index in range(6)]))
+    opened.samples("train")
+    assert len(said) == drawings  # nothing is drawn again
+
+
+def test_folds_of_phantoms_share_no_seed_and_boxes_lie_in_the_field(tmp_path: Path) -> None:
+    opened = open_source_of(PHANTOMS, places(tmp_path), SMALL)
+    folds = [set(opened.patients(fold)) for fold in ("train", "val", "test")]
+    assert [len(fold) for fold in folds] == [6, 4, 4]
+    assert not (folds[0] & folds[1] or folds[0] & folds[2] or folds[1] & folds[2])
+    made = folds_of(STAGE, (PHANTOMS,), places(tmp_path), SMALL, seed=0)
+    assert made.tags == {patient_tag(name) for name in folds[0] | folds[1]}
+    for boxes in opened.boxes("train"):
+        for box in boxes:
+            assert 0 <= box.left < box.right <= 1
+            assert 0 <= box.top < box.bottom <= 1
+
+
+def test_severity_is_raised_where_a_recipe_asks() -> None:
+    free, severe = (
+        [_one(seed, size=64, options={"devices": False, "least_severity": least}).parameters for seed in range(12)]
+        for least in (1e-9, 0.8)
+    )
+    assert min(value for told in free for value in told["findings"].values()) < 0.8
+    for one, other in zip(free, severe, strict=True):
+        assert other["findings"] == {label: max(0.8, value) for label, value in one["findings"].items()}
+
+
+def test_augmentation_leaves_whole_fields_to_the_unet_and_views_to_classifiers() -> None:
+    options = Options(field=64, crop=48, mask=32, unet_depth=2)
+    assert augment_of(Augment(), "classifier", options) is None
+    moved = augment_of(Augment(crop="resized", flip=0.5), "classifier", options)
+    assert moved is not None
+    assert (moved.size, moved.scale) == ((48, 48), (0.08, 1.0))
+    plain = augment_of(Augment(crop="random"), "global", options)
+    assert plain is not None
+    assert (plain.size, plain.scale) == ((48, 48), None)
+    whole = augment_of(Augment(crop="resized", rotation=5), "unet", options)
+    assert whole is not None
+    assert whole.size is None
+    centred = augment_of(Augment(flip=0.5), "classifier", options)
+    assert centred is not None
+    assert centred.size is None  # the method crops it, as it crops every image
+
+
+def test_a_box_of_a_padded_image_moves_with_it() -> None:
+    from training.data import Box
+
+    # An image twice as wide as high fills the middle half of the field's height.
+    box = _placed(Box("Mass", 0.5, 0.0, 1.0, 0.5), (0.0, 0.0, 1.0, 1.0), (0.0, 0.25, 1.0, 0.75))
+    assert (box.left, box.top, box.right, box.bottom) == pytest.approx((0.5, 0.25, 1.0, 0.5))
+
+
+RECIPE = """
+schema = "cxredge.recipe/1"
+name = "tiny"
+summary = "tiny"
+method = "{method}"
+data = [{{ kind = "phantoms", options = {{ train = 48, validation = 40, test = 40, seed = 2 }} }}]
+[[stages]]
+name = "unet"
+epochs = 1
+batch = 8
+optimiser = {{ name = "adam", rate = 1e-2 }}
+loss = {{ name = "dice" }}
+watch = "dice"
+augment = {{ rotation = 5.0 }}
+[options]
+width = 0.1
+blocks = [1, 1, 1, 1]
+channels = 1
+field = 64
+crop = 64
+mask = 32
+unet_width = 20
+unet_depth = 2
+"""
+
+BRANCH = """
+[[stages]]
+name = "{name}"
+epochs = 1
+batch = 8
+optimiser = {{ name = "sgd", rate = 1e-2, momentum = 0.9 }}
+augment = {{ crop = "resized", flip = 0.5 }}
+"""
+
+
+@pytest.mark.parametrize("method", ["cxr_irnet", "ag_cnn"])
+def test_both_commands_from_end_to_end(method: str, tmp_path: Path) -> None:
+    names = ("global", "local", "fusion") if method == "ag_cnn" else ("classifier",)
+    text = RECIPE.format(method=method) + "".join(BRANCH.format(name=name) for name in names)
+    (tmp_path / "tiny.toml").write_text(text, encoding="utf-8")
+    shared = ["--cache", str(tmp_path / "cache")]
+    words = [str(tmp_path / "tiny.toml"), "--out", str(tmp_path / "run"), "--accelerator", "cpu", "--quiet"]
+    ran = CliRunner().invoke(fit, [*words, *shared], catch_exceptions=False)
+    assert ran.exit_code == 0, ran.output
+    facts, _ = read(tmp_path / "run" / "best.pt")
+    assert [use.stage for use in facts.data] == ["unet", *names]
+    assert len(facts.trained_on) == 88
+    if method == "ag_cnn":
+        one, two = (read(tmp_path / "run" / name / "best.pt")[1] for name in ("global", "fusion"))
+        for name, value in one.items():
+            if name.startswith("global_"):
+                assert torch.equal(value, two[name]), name  # frozen, running statistics too
+    words = [str(tmp_path / "run" / "best.pt"), "--resamples", "20", "--json"]
+    ran = CliRunner().invoke(evaluate, [*words, *shared], catch_exceptions=False)
+    assert ran.exit_code == 0, ran.output
+    report = json.loads((tmp_path / "run" / "evaluation" / "report.json").read_text(encoding="utf-8"))
+    assert report["data"]["images"] == 40
+    assert report["masks"]["structures"]["heart"]["dice"]["value"] > 0
+    assert sum(entry["boxes"] for entry in report["boxes"]["diseases"].values()) > 10
+    with pytest.raises(LeakError):
+        CliRunner().invoke(evaluate, [str(_leaking(tmp_path)), "--resamples", "20", *shared], catch_exceptions=False)
+
+
+def _leaking(tmp_path: Path) -> Path:
+    """The same weights, chosen on a patient of the test fold."""
+    import msgspec
+
+    from training.checkpoint import save
+
+    facts, state = read(tmp_path / "run" / "best.pt")
+    tags = (*facts.trained_on, patient_tag("phantom:2700003"))
+    return save(tmp_path / "leak.pt", state, msgspec.structs.replace(facts, trained_on=tuple(sorted(tags))))
+
+
+@pytest.mark.shared
+def test_the_nih_folder_opens_with_folds_apart_and_boxes_on_the_field(shared_data: Path, tmp_path: Path) -> None:
+    source = Source(kind="nih", folder="nih")
+    opened = open_source_of(source, Places(shared_data, {}, tmp_path / "cache", say=lambda _: None), SMALL)
+    folds = {fold: {patient_tag(name) for name in opened.patients(fold)} for fold in ("train", "val", "test")}
+    assert [len(opened.samples(fold)) for fold in folds] == [784, 210, 214]
+    assert not (folds["train"] | folds["val"]) & folds["test"]
+    boxes = [box for found in opened.boxes("test") for box in found]
+    assert boxes
+    assert all(0 <= box.left < box.right <= 1 and 0 <= box.top < box.bottom <= 1 for box in boxes)
+    assert "(row " in opened.samples("test").describe(0)
