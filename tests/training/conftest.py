@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-
-_USES_TORCH = re.compile(r"^(import|from) torch\b", re.MULTILINE)
 
 
 class _NeedsTorch(pytest.Module):
@@ -19,7 +16,7 @@ class _NeedsTorch(pytest.Module):
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    if find_spec("torch") is None and _USES_TORCH.search(module_path.read_text(encoding="utf-8")):
+    if find_spec("torch") is None:
         return _NeedsTorch.from_parent(parent, path=module_path)
     return None
 
