@@ -46,7 +46,8 @@ def smoothstep(value: Grid, low: float, high: float) -> Grid:
 def along(path: Points, step: float) -> Points:
     """The path (N, 2) resampled at equal steps of about `step`, ends kept."""
     lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
-    at = np.linspace(0.0, lengths[-1], max(2, int(np.ceil(lengths[-1] / step)) + 1))
+    count = max(2, int(np.ceil(lengths[-1] / step)) + 1)
+    at = np.arange(count) * (lengths[-1] / (count - 1))
     return np.stack([np.interp(at, lengths, path[:, 0]), np.interp(at, lengths, path[:, 1])], axis=1)
 
 
@@ -61,6 +62,15 @@ def bezier(points: Sequence[tuple[float, float]], steps: int = 64) -> Points:
     """A smooth open curve (steps, 2) led by a few points: the Bezier curve of their degree."""
     curve: Points = _bernstein(len(points) - 1, steps) @ np.asarray(points, np.float64)
     return curve
+
+
+def tangents(path: Points) -> Points:
+    """Central differences along the second-last axis of (..., N, 2 or 3): the step that each point stands for."""
+    step = np.empty_like(path)
+    step[..., 1:-1, :] = 0.5 * (path[..., 2:, :] - path[..., :-2, :])
+    step[..., 0, :] = path[..., 1, :] - path[..., 0, :]
+    step[..., -1, :] = path[..., -1, :] - path[..., -2, :]
+    return step
 
 
 def smooth_closed(points: Points, times: int = 3) -> Points:
@@ -87,6 +97,24 @@ def _gauss(size: int, step: int) -> Grid:
     weight[:, 0] += np.exp(-0.5 * ((at[:, None] + beyond) / sigma) ** 2).sum(1)
     weight[:, -1] += np.exp(-0.5 * ((size - 1 - at[:, None] + beyond) / sigma) ** 2).sum(1)
     return np.ascontiguousarray((weight / weight.sum(1, keepdims=True)).astype(np.float32))
+
+
+_NARROW = 0.7
+
+
+def _few_taps(grid: Grid, sigma: float) -> Grid:
+    """Gaussian blur down the columns, for widths at which the second neighbour is the last that counts."""
+    weight = np.exp(-0.5 * (np.arange(3) / sigma) ** 2)
+    own, near, far = (weight / (2 * weight.sum() - 1)).astype(np.float32)
+    blurred = own * grid
+    blurred[1:] += near * grid[:-1]
+    blurred[:-1] += near * grid[1:]
+    blurred[2:] += far * grid[:-2]
+    blurred[:-2] += far * grid[2:]
+    for edge, inner, out in ((0, 1, grid[0]), (-1, -2, grid[-1])):
+        blurred[edge] += (near + far) * out
+        blurred[inner] += far * out
+    return blurred
 
 
 _WIDE = 3.0
@@ -156,20 +184,23 @@ class Canvas:
         n = self.size
         closed = np.concatenate([polygon, polygon[:1]])
         points = along(self.pixels(closed), 0.4)
-        x = np.clip(0.5 * (points[1:, 0] + points[:-1, 0]), 0, n - 1e-3)
-        y0, y1 = np.clip(points[:-1, 1], 0, n), np.clip(points[1:, 1], 0, n)
-        row0, row1 = (np.minimum(np.floor(y).astype(np.intp), n - 1) for y in (y0, y1))
-        border = np.maximum(row0, row1)
-        split = row0 != row1
-        first = np.where(split, border - y0, y1 - y0)
-        second = np.where(split, y1 - border, 0.0)
+        x = np.minimum(np.maximum(0.5 * (points[1:, 0] + points[:-1, 0]), 0), n - 1e-3)
+        y = np.minimum(np.maximum(points[:, 1], 0), n - 1e-6)
+        row = y.astype(np.intp)
+        top, high = int(row.min()), int(np.ptp(row)) + 1
+        y0, y1, row0, row1 = y[:-1], y[1:], row[:-1] - top, row[1:] - top
+        # A step that crosses into another row (it is shorter than one) is divided at the border.
+        border = np.where(row0 == row1, y1, np.maximum(row0, row1) + top)
+        rise = np.concatenate([border - y0, y1 - border])
         column = x.astype(np.intp)
         share = column + 1 - x
-        where = np.concatenate([row0 * (n + 2) + column, row1 * (n + 2) + column])
-        rise = np.concatenate([first, second])
-        part = np.concatenate([share, share])
-        cells = np.bincount(where, rise * part, n * (n + 2)) + np.bincount(where + 1, rise * (1 - part), n * (n + 2))
-        return np.clip(np.abs(np.cumsum(cells.reshape(n, n + 2), axis=1)[:, :n]), 0, 1).astype(np.float32)
+        first = np.concatenate([row0, row1]) * (n + 2) + np.concatenate([column, column])
+        part = rise * np.concatenate([share, share])
+        where, amount = np.concatenate([first, first + 1]), np.concatenate([part, rise - part])
+        cells = np.bincount(where, amount, high * (n + 2)).astype(np.float32).reshape(high, n + 2)
+        drawn = self.zeros()
+        drawn[top : top + high] = np.minimum(np.abs(np.cumsum(cells, axis=1)[:, :n]), 1)
+        return drawn
 
     def splat(self, *dust: Dust) -> Grid:
         """Mean thickness that the volumes (chest's unit^2 x thickness) at the points make in each pixel.
@@ -188,10 +219,10 @@ class Canvas:
             return drawn
         if not inside.all():
             x, y, volume = x[inside], y[inside], volume[inside]
-        # Only the part of the picture that is touched, in even steps, with a pixel to spare on each side.
-        left, top = 2 * int(x.min() / 2) - 2, 2 * int(y.min() / 2) - 2
-        wide, high = 2 * int(x.max() / 2) + 4 - left, 2 * int(y.max() / 2) + 4 - top
-        where = (y.astype(np.int32) - np.int32(top)) * np.int32(wide) + (x.astype(np.int32) - np.int32(left))
+        # Only the part of the picture that is touched, in even steps, with two pixels to spare on each side.
+        left, top = 2 * int(x.min() / 2) - 4, 2 * int(y.min() / 2) - 4
+        wide, high = 2 * int(x.max() / 2) + 6 - left, 2 * int(y.max() / 2) + 6 - top
+        where = (y.astype(np.intp) - top) * wide + (x.astype(np.intp) - left)
         fine = np.bincount(where, volume, wide * high).astype(np.float32).reshape(high, wide)
         part = _halve(fine) * np.float32(1 / self.pixel**2)
         column, row = left // 2, top // 2
@@ -204,7 +235,10 @@ class Canvas:
         step = round(np.log(max(sigma / self.pixel, 1e-6) * 8) / np.log(1.06))
         if step <= 0:
             return grid
-        if 1.06**step / 8 < _WIDE:
+        width = 1.06**step / 8
+        if width < _NARROW:
+            return _few_taps(_few_taps(grid, width).T, width).T
+        if width < _WIDE:
             matrix = _gauss(self.size, step)
             return matrix @ grid @ matrix.T
         spread, gather = _wide_gauss(self.size, step)
@@ -240,12 +274,17 @@ class Canvas:
     def tube(self, path: Points, radius: float | Points) -> Dust:
         """A full tube along the path (N, 2), chest's unit; radius one or (N,). Splats to its path length, same unit."""
         points = along(path, 0.85 * self.pixel)
-        radii = np.interp(
-            np.linspace(0, 1, len(points)), np.linspace(0, 1, len(path)), np.broadcast_to(radius, len(path))
+        radii = (
+            np.broadcast_to(radius, len(points))
+            if np.ndim(radius) == 0
+            else np.interp(
+                np.linspace(0, 1, len(points)), np.linspace(0, 1, len(path)), np.broadcast_to(radius, len(path))
+            )
         )
-        tangent = np.gradient(points, axis=0)
+        tangent = tangents(points)
         length = np.hypot(*tangent.T)
         half = np.stack([-tangent[:, 1], tangent[:, 0]], 1) * (radii / length)[:, None]
+        length[[0, -1]] *= 0.5
         return self.strip(points, half, np.pi * radii**2 * length, round_profile)
 
     def strip(self, path: Points, half_width: Points, volume: Points, profile: Profile) -> Dust:
@@ -258,7 +297,7 @@ class Canvas:
             profile: thickness at places -1..1 across the band, relative to the volume's.
         """
         widest = 2 * float(np.hypot(*half_width.T).max()) / self.pixel
-        return band(path, half_width, volume, int(np.clip(np.ceil(widest / 0.75), 1, 400)), profile)
+        return band(path, half_width, volume, int(np.clip(np.ceil(widest), 1, 400)), profile)
 
 
 def round_profile(across: Floats) -> Floats:

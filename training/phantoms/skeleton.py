@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.phantoms.anatomy import SIDES
-from training.phantoms.canvas import Dust, Floats, Grid, Profile, along, bezier, smooth_closed, smoothstep
+from training.phantoms.canvas import Dust, Floats, Grid, Profile, along, bezier, smooth_closed, smoothstep, tangents
 from training.phantoms.scene import Scene
 from training.phantoms.shape_model import Points
 
@@ -65,13 +65,13 @@ def _half_cage(scene: Scene, side: str, jitter: Points, drop: float, bend: float
     # A rib follows the wall at the height where it passes it.
     half = np.maximum(chest.wall(side, head + fall * 0.5**bend) + 0.008, _INNERMOST)[:, None]
     deep = half * np.clip(0.72 - 0.01 * _RIBS, 0.5, 1)[:, None]
-    steps = int(np.clip(float(half.max()) * 2.4 / canvas.pixel / 0.85, 40, 4000))
+    steps = int(np.clip(float(half.max()) * 2.4 / canvas.pixel / 1.05, 40, 4000))
     turn = 0.12 + (_LAST - 0.12)[:, None] * np.linspace(0, 1, steps)
     sine, cosine = np.sin(turn), np.cos(turn)
     sag = fall[:, None] * 1.25 * (turn / np.pi) ** bend
     height = head[:, None] - 0.022 * sine * np.clip(cosine, 0, None) + sag
     place = np.stack([sign * half * sine, height, -deep * cosine], -1)
-    tangent = np.gradient(place, axis=1)
+    tangent = tangents(place)
     outward = np.stack([sign * sine / half, np.zeros_like(turn), -cosine / deep], -1)
     breadth = np.cross(tangent, outward)
     width = scene.cm(1.0) * (wide + 10 * jitter[:, None]) * (1 + 0.22 * np.clip((turn - 1.6) / 0.8, 0, 1))
@@ -89,7 +89,7 @@ def _bone_tube(scene: Scene, path: Points, radius: Points, cortex: float, weight
     radii = np.interp(at, np.linspace(0, 1, len(radius)), radius)
     end = np.minimum(at, 1 - at) * np.hypot(*np.diff(path, axis=0).T).sum() * scene.build.cm / radii
     radii = radii * np.sqrt(np.clip(1 - (1 - np.clip(end, 0.1, 1)) ** 2, 0, 1))
-    tangent = np.gradient(fine, axis=0)
+    tangent = tangents(fine)
     length = np.linalg.norm(tangent, axis=1)
     normal = np.stack([-tangent[:, 1], tangent[:, 0]], 1) / length[:, None]
     half = normal * (radii / scene.build.cm)[:, None]
@@ -145,7 +145,7 @@ def _shoulders(scene: Scene, rng: np.random.Generator) -> list[Dust]:
         x, y, swing = chest.middle, chest.top, rng.normal(0, 0.015)
         outer = [(0.335 - over, 0.085), (0.35 - over, 0.14), (0.33 - over, 0.22), (0.31 - over, 0.33)]
         crest = [(0.27 - over, 0.10), (0.33, 0.03), (0.385, 0.025)]
-        shaft = [(0.395, 0.025), (0.425, 0.22), (0.44 + swing, 0.45), (0.53 + swing, 0.9)]
+        shaft = [(0.395, 0.025), (0.425, 0.22), (0.44 + swing, 0.45), (0.52 + swing, 0.82)]
         for points, radii, cortex, weight in (
             (outer, [0.8, 0.5, 0.35, 0.25], 0.15, 0.6),
             (crest, [0.4, 0.6, 0.9], 0.15, 0.4),

@@ -73,14 +73,14 @@ def _pieces(scene: Scene, tree: Tree, chosen: npt.NDArray[np.bool_], scale: floa
     start, end, radius = tree.start[chosen], tree.end[chosen], scale * tree.radius[chosen]
     run = end - start
     span = np.maximum(np.hypot(*run.T), 1e-9)
-    steps = max(2, int(np.ceil(np.quantile(span, 0.9) / scene.canvas.pixel / 0.9)))
+    steps = max(2, int(np.ceil(1.4 * span.mean() / scene.canvas.pixel / 1.05)))
     t = (np.arange(steps) + 0.5) / steps
     half = np.stack([-run[:, 1], run[:, 0]], 1) * (radius / scene.build.cm / span)[:, None]
     points = start[:, None, :] + run[:, None, :] * t[None, :, None]
     volume = np.repeat(np.pi * radius**2 / scene.build.cm * span / steps, steps)
     halves = np.repeat(half, steps, axis=0)
-    widest = 2 * scene.cm(float(np.quantile(radius, 0.9))) / scene.canvas.pixel
-    return band(points.reshape(-1, 2), halves, volume, int(np.clip(np.ceil(widest), 1, 60)), round_profile)
+    widest = 2 * scene.cm(1.3 * float(radius.mean())) / scene.canvas.pixel
+    return band(points.reshape(-1, 2), halves, volume, int(np.clip(np.ceil(widest / 1.2), 1, 60)), round_profile)
 
 
 def lung_tree(scene: Scene, rng: np.random.Generator, side: str) -> Tree:
