@@ -47,8 +47,17 @@ class Toy(Method[Options]):
         return Scores(self.classifier(pooled(features)), class_maps(features, self.classifier))
 
 
-sys.modules["training.methods.toy"] = sys.modules[__name__]
-METHODS["toy"] = ("Toy", "A network for tests.")
+def install() -> None:
+    """Make the toy a method like the others; tests of the real ones must not meet it, so a fixture takes it out again."""
+    sys.modules["training.methods.toy"] = sys.modules[__name__]
+    METHODS["toy"] = ("Toy", "A network for tests.")
+
+
+def uninstall() -> None:
+    """Take the toy out again."""
+    METHODS.pop("toy", None)
+    sys.modules.pop("training.methods.toy", None)
+
 
 OPTIONS: dict[str, Any] = {"field": SIDE, "crop": SIDE, "mask": SIDE, "unet_width": 4, "unet_depth": 2, "channels": 1}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,3 +29,16 @@ def one_thread() -> None:
         import torch
 
         torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def toy(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests of fit and evaluate train a toy, which is among the methods only as long as they run."""
+    if request.path.parent.name not in {"fit", "evaluate"}:
+        yield
+        return
+    from tests.support.toy_training import install, uninstall
+
+    install()
+    yield
+    uninstall()

@@ -124,8 +124,10 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from typing import Any
-from tests.support.toy_training import ToySet, toy_folds, toy_recipe
+from tests.support.toy_training import ToySet, install, toy_folds, toy_recipe
 from training.fit.run import Fit, fit
+
+install()
 
 class Slow(ToySet):
     def __getitem__(self, index):
