@@ -48,7 +48,7 @@ class Toy(Method[Options]):
 
 
 def install() -> None:
-    """Make the toy a method like the others; tests of the real ones must not meet it, so a fixture takes it out again."""
+    """Make the toy a method like the others; the tests of those must not meet it, so a fixture takes it out again."""
     sys.modules["training.methods.toy"] = sys.modules[__name__]
     METHODS["toy"] = ("Toy", "A network for tests.")
 
