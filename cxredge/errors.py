@@ -117,6 +117,13 @@ class Code(enum.StrEnum):
     DEVICE_MISSING = "device_missing"
     PRECISION_UNSUPPORTED = "precision_unsupported"
 
+    # Errors of the tables that thresholds and drift are worked out from.
+    SCORES_UNUSABLE = "scores_unusable"
+    CASES_UNUSABLE = "cases_unusable"
+    TOO_FEW_CASES = "too_few_cases"
+    RESULTS_UNUSABLE = "results_unusable"
+    NO_BASELINE = "no_baseline"
+
     # Errors of the C core and of how it was called.
     NATIVE_MISMATCH = "native_mismatch"
     NATIVE_FAILED = "native_failed"
@@ -344,6 +351,23 @@ def _table() -> dict[Code, Meaning]:
         c.DEVICE_MISSING: m(error, "The device is not there.", "`cxredge doctor` lists the devices."),
         c.PRECISION_UNSUPPORTED: m(
             error, "The engine cannot run that precision here.", "`cxredge doctor` lists what it can."
+        ),
+        c.SCORES_UNUSABLE: m(
+            error, "The scores or labels cannot be worked with.", "See the message and docs/operating-points.md."
+        ),
+        c.CASES_UNUSABLE: m(
+            error, "The table of cases is not usable.", "Correct the row; docs/site.md has the format."
+        ),
+        c.TOO_FEW_CASES: m(error, "There are too few cases.", "Collect more; docs/site.md says how many and why."),
+        c.RESULTS_UNUSABLE: m(
+            error,
+            "The file of results is not usable here.",
+            "Give the lines of `cxredge predict --format json`, made with this bundle.",
+        ),
+        c.NO_BASELINE: m(
+            error,
+            "The bundle does not say what its results should look like, so no drift from it can be seen.",
+            "Make a baseline: `cxredge site --consecutive`, or `cxredge drift --baseline FIRST.jsonl`.",
         ),
         c.NATIVE_MISMATCH: m(error, "The C core is of another version than the package.", "Install cxredge again."),
         c.NATIVE_FAILED: m(error, "The C core refused its arguments.", "Report it: this is a defect of cxredge."),

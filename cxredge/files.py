@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from cxredge.errors import Code, CxredgeError
@@ -43,6 +44,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> Path:
             os.fsync(stream.fileno())
         temporary.replace(final)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder of the path that is a file fails here again
+            temporary.unlink(missing_ok=True)
         raise CxredgeError(Code.OUTPUT_UNWRITABLE, f"{final}: {error.strerror or type(error).__name__}") from error
     return final

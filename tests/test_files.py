@@ -45,3 +45,12 @@ def test_a_folder_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(CxredgeError):
         write_atomically(tmp_path / "b.json", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
+
+
+def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_bytes(b"here")
+    for below in ("report.json", "deep/report.json"):
+        with pytest.raises(CxredgeError) as caught:
+            write_atomically(tmp_path / "taken" / below, b"new")
+        assert caught.value.code is Code.OUTPUT_UNWRITABLE
+    assert (tmp_path / "taken").read_bytes() == b"here"

@@ -23,14 +23,18 @@ from cxredge.bundle.manifest import (
     OperatingPoint,
     json_schema,
 )
+from cxredge.bundle.provenance import BaselineSpec, DerivedSpec, FindingBaseline, ParentSpec
 from cxredge.bundle.reader import Bundle, GraphFile, open_bundle, verify
 from cxredge.bundle.writer import write_bundle
 
 __all__ = [
     "GRAPH_PRECISIONS",
     "SCHEMA",
+    "BaselineSpec",
     "Bundle",
     "Calibration",
+    "DerivedSpec",
+    "FindingBaseline",
     "FindingSpec",
     "GateThresholds",
     "Golden",
@@ -43,6 +47,7 @@ __all__ = [
     "Manifest",
     "MaskSpec",
     "OperatingPoint",
+    "ParentSpec",
     "json_schema",
     "open_bundle",
     "verify",

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
+from cxredge.bundle.fields import FileName, Fraction, Sha256, Side, Text, Word
+from cxredge.bundle.provenance import BaselineSpec, DerivedSpec, baseline_problems
 from cxredge.errors import BundleError, Code
 from cxredge.result import LABELS
 
@@ -53,15 +55,10 @@ RUN_PRECISIONS: tuple[str, ...] = get_args(RunPrecision)
 """The precisions an engine may run: bf16 is run from the fp32 graph."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
+# Fields that came later: left out where there is nothing to say, so that older readers go on reading such bundles.
+_LATE = ("derived", "baseline")
 # Names that Windows gives to devices, with any suffix.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
-
-Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
-Side = Annotated[int, msgspec.Meta(ge=1, le=8192)]
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4000)]
-Word = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,79}$")]
-Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-FileName = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
 
 class PercentileSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -178,6 +175,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model_card: FileName
     intended_use: Text
     clinical: bool
+    derived: DerivedSpec | None = None
+    baseline: BaselineSpec | None = None
 
     @property
     def outputs(self) -> dict[str, tuple[int, ...]]:
@@ -253,6 +252,9 @@ def from_tree(tree: object) -> Manifest:
 def encode(manifest: Manifest) -> bytes:
     """The canonical bytes: sorted keys, two spaces, one newline at the end."""
     tree = msgspec.to_builtins(manifest)
+    for late in _LATE:
+        if tree[late] is None:
+            del tree[late]
     return (json.dumps(tree, indent=2, sort_keys=True, ensure_ascii=True, allow_nan=False) + "\n").encode("ascii")
 
 
@@ -288,6 +290,8 @@ def _problems(m: Manifest) -> Iterator[str]:
     if left >= right or top >= bottom:
         yield "heatmaps.box is empty"
     yield from _golden_problems(m)
+    if m.baseline is not None:
+        yield from baseline_problems(m.baseline, m.operating_points)
 
 
 def _file_problems(m: Manifest) -> Iterator[str]:
@@ -299,6 +303,7 @@ def _file_problems(m: Manifest) -> Iterator[str]:
         yield "the manifest lists itself"
     named = [graph.file for graph in m.graphs.values()]
     named += [m.golden.input, *m.golden.outputs.values(), m.model_card, *([m.gate_report] if m.gate_report else [])]
+    named += [m.derived.report] if m.derived else []
     for name in named:
         check_name(name)
         if name not in m.files:

@@ -18,6 +18,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("cxredge.cli.predict", "Segment, score and decide on radiographs."),
     "info": ("cxredge.cli.inspect", "Say what this installation, or a bundle, is."),
     "verify": ("cxredge.cli.inspect", "Check a bundle: every file, every hash."),
+    "site": ("cxredge.cli.site", "Give a bundle your own thresholds, from labelled cases."),
+    "drift": ("cxredge.cli.drift", "Say whether results still look as they should."),
     "doctor": ("cxredge.cli.doctor", "Say what this machine has, and measure its engines."),
     "schema": ("cxredge.cli.inspect", "Print the JSON Schema of results or of manifests."),
 }
@@ -55,7 +57,7 @@ _HELP = """Chest radiographs on this machine: lungs and heart outlined, fourteen
 cxredge predict scan.dcm --bundle chest.cxr
 cxredge predict folder --bundle chest.cxr --format json > results.jsonl
 
-Exit codes: 0 all inputs were answered, 1 some could not be read or written, 2 wrong usage or no model.
+Exit codes: 0 all inputs were answered, 1 some could not be read or written, 2 wrong usage or no model, 3 drift.
 """
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from cxredge.bundle import Bundle
+    from cxredge.bundle import Bundle, Manifest
 
 # Distribution -> engine: looked up in the installed metadata, so that no engine is imported to be listed.
 _ENGINES = {
@@ -63,9 +63,11 @@ def _describe(opened: Bundle) -> dict[str, Any]:
     for name in manifest.operating_points:
         first = manifest.findings[0].operating_points[name]
         points[name] = f"{first.how} (data: {first.data})"
+    base = manifest.baseline
     return {
         "bundle": f"{manifest.name} {manifest.version}",
         "sha256": opened.sha256,
+        **_origin(manifest),
         "method": manifest.method,
         "clinical": manifest.clinical,
         "intended use": manifest.intended_use,
@@ -76,6 +78,24 @@ def _describe(opened: Bundle) -> dict[str, Any]:
         },
         "gate": "in the graph" if manifest.gate else "none: only tags and lungs are checked",
         "operating points": points | {"default": manifest.default_operating_point},
+        "drift baseline": f"{base.images} images ({base.data})" if base else "none: `cxredge drift` needs --baseline",
+    }
+
+
+def _origin(manifest: Manifest) -> dict[str, Any]:
+    """What a derived bundle says of where it comes from."""
+    if manifest.derived is None:
+        return {}
+    derived = manifest.derived
+    parent = derived.parent
+    return {
+        "derived from": {
+            "parent": f"{parent.name} {parent.version}",
+            "parent sha256": parent.sha256,
+            "cases": f"{derived.cases} of {derived.patients} patients, on {derived.date}, {derived.ran}",
+            "cases sha256": derived.cases_sha256,
+            "report": derived.report,
+        }
     }
 
 
@@ -98,9 +118,12 @@ def verify(bundle: str) -> None:
 
     files = check(Path(bundle))
     with open_bundle(Path(bundle)) as opened:
-        facts = opened.facts
+        facts, derived = opened.facts, opened.manifest.derived
     click.echo(f"{facts.name} {facts.version}: {len(files)} files are as they were sealed")
     click.echo(f"sha256 {facts.sha256}")
+    if derived:
+        click.echo(f"derived on {derived.date} from {derived.parent.name} {derived.parent.version}")
+        click.echo(f"parent sha256 {derived.parent.sha256}")
 
 
 @click.command()

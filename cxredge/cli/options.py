@@ -7,18 +7,18 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["model_options"]
+__all__ = ["engine_options", "model_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_OPTIONS = (
-    click.option(
-        "--bundle",
-        type=click.Path(),
-        envvar="CXREDGE_BUNDLE",
-        show_envvar=True,
-        help="Bundle folder or .cxr file.",
-    ),
+_BUNDLE = click.option(
+    "--bundle",
+    type=click.Path(),
+    envvar="CXREDGE_BUNDLE",
+    show_envvar=True,
+    help="Bundle folder or .cxr file.",
+)
+_ENGINE = (
     click.option("--engine", default="auto", show_default=True, help="auto, onnxruntime, openvino or tensorrt."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ... as `cxredge doctor` lists."),
     click.option("--precision", default="auto", show_default=True, help="auto, fp32, bf16, fp16 or int8."),
@@ -28,6 +28,11 @@ _OPTIONS = (
 
 def model_options(command: F) -> F:
     """Add `--bundle --engine --device --precision --threads` to a command."""
-    for option in reversed(_OPTIONS):
+    return _BUNDLE(engine_options(command))
+
+
+def engine_options(command: F) -> F:
+    """Add `--engine --device --precision --threads` to a command."""
+    for option in reversed(_ENGINE):
         command = option(command)
     return command

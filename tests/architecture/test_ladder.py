@@ -16,12 +16,13 @@ PACKAGE = ROOT / "cxredge"
 # From the ground up. A module may import from lower rungs, and from its own package.
 RUNGS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("result", "pixels", "files"),
-    ("native", "sources"),
+    ("result", "pixels", "files", "operating_points"),
+    ("native", "sources", "results"),
     ("preprocess", "postprocess", "bundle", "engines", "dicom", "rasters"),
-    ("reading", "report", "conclusions", "streaming"),
+    ("reading", "report", "conclusions", "streaming", "drift"),
     ("prediction",),
     ("pipeline",),
+    ("site",),
     ("cli", "node"),
 )
 RANK = {name: rank for rank, rung in enumerate(RUNGS) for name in rung}

@@ -18,6 +18,7 @@ from training.errors import bad
 __all__ = ["Augment", "Drawn", "apply"]
 
 _TRIES = 10
+_FAR = 4.0  # times the field's area: beyond that a chest is a dot
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,14 @@ class Drawn:
         flip: whether left and right are exchanged.
         angle: degrees that the picture turns, counterclockwise.
         contrast: what distances to the mean grey value are multiplied by.
+        gamma: the exponent of grey values.
     """
 
     box: tuple[int, int, int, int]
     flip: bool = False
     angle: float = 0.0
     contrast: float = 1.0
+    gamma: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,15 @@ class Augment:
 
     Attributes:
         size: rows and columns that come out; None is the field's size.
-        scale: the crop's share of the field's area, from and to. None: the crop has `size` pixels and is only moved.
+        scale: the crop's share of the field's area, from and to; above 1 the field is seen from further away, with 0
+            around it. None: the crop has `size` pixels and is only moved.
         ratio: the crop's width over its height, from and to; only with `scale`.
         flip: how likely left and right are exchanged. The masks of the lungs are exchanged too, so that left stays the
             patient's left by the picture. A flipped heart lies on the wrong side of the chest: the papers flip all the
             same; set 0 where the side of the heart matters.
         rotate: the largest angle in degrees, either way; what comes from outside the field is 0.
         contrast: the largest relative change of contrast, either way; values stay in 0..1.
+        gamma: the exponent of grey values lies between 1 / (1 + gamma) and 1 + gamma: as display curves differ.
     """
 
     size: tuple[int, int] | None = None
@@ -58,26 +63,31 @@ class Augment:
     flip: float = 0.0
     rotate: float = 0.0
     contrast: float = 0.0
+    gamma: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse ranges that cannot be drawn from."""
         if self.size is not None and min(self.size) < 1:
             raise bad(f"an image of {self.size[0]} x {self.size[1]}")
-        if self.scale is not None and not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise bad("the crop's share of the area goes from above 0 to at most 1")
+        if self.scale is not None and not 0 < self.scale[0] <= self.scale[1] <= _FAR:
+            raise bad(f"the crop's share of the area goes from above 0 to at most {_FAR:g}")
         if not 0 < self.ratio[0] <= self.ratio[1]:
             raise bad("the crop's width over height goes from above 0 upward")
-        if not (0 <= self.flip <= 1 and 0 <= self.rotate <= 180 and 0 <= self.contrast < 1):
-            raise bad("flip is in 0..1, rotate in 0..180, contrast in 0..1")
+        if not (0 <= self.flip <= 1 and 0 <= self.rotate <= 180 and 0 <= self.contrast < 1 and self.gamma >= 0):
+            raise bad("flip is in 0..1, rotate in 0..180, contrast in 0..1, gamma is not negative")
 
     def draw(self, rng: np.random.Generator, rows: int, columns: int) -> Drawn:
         """Draw for one field of `rows` x `columns`. The same numbers are taken from `rng` whatever is switched on."""
         height, width = self._crop(rng, rows, columns)
-        top = int(rng.integers(0, rows - height + 1))
-        left = int(rng.integers(0, columns - width + 1))
-        flip, angle, contrast = rng.random(), rng.uniform(-1, 1), rng.uniform(-1, 1)
-        box = (top, left, height, width)
-        return Drawn(box, bool(flip < self.flip), float(angle * self.rotate), float(1 + contrast * self.contrast))
+        top, left = _place(rng, rows - height), _place(rng, columns - width)
+        flip, angle, contrast, gamma = rng.random(), rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(-1, 1)
+        return Drawn(
+            (top, left, height, width),
+            bool(flip < self.flip),
+            float(angle * self.rotate),
+            float(1 + contrast * self.contrast),
+            (1 + self.gamma) ** float(gamma),
+        )
 
     def _crop(self, rng: np.random.Generator, rows: int, columns: int) -> tuple[int, int]:
         if self.scale is None:
@@ -89,10 +99,17 @@ class Augment:
         for _ in range(_TRIES):
             area, ratio = rng.uniform(*self.scale) * rows * columns, math.exp(rng.uniform(*ends))
             height, width = round(math.sqrt(area / ratio)), round(math.sqrt(area * ratio))
-            if 0 < height <= rows and 0 < width <= columns:
+            inside = height <= rows and width <= columns
+            around = height >= rows and width >= columns
+            if min(height, width) > 0 and (inside or around):
                 return height, width
-        side = math.sqrt(self.scale[1])  # the largest crop of the field's own shape always fits
+        side = math.sqrt(min(1.0, self.scale[1]))  # the largest crop of the field's own shape always fits
         return max(1, int(rows * side)), max(1, int(columns * side))
+
+
+def _place(rng: np.random.Generator, room: int) -> int:
+    """Where a crop begins, that leaves so much room in the field, or juts out by so much if that is negative."""
+    return int(rng.integers(min(0, room), max(0, room) + 1))
 
 
 def apply(
@@ -113,6 +130,8 @@ def apply(
     """
     theta = _theta(drawn, *image.shape[-2:])
     moved = _sampled(image, theta, size)
+    if drawn.gamma != 1.0:
+        moved = moved.clamp_(0.0, 1.0) ** drawn.gamma
     if drawn.contrast != 1.0:
         mean = moved.mean()
         moved = ((moved - mean) * drawn.contrast + mean).clamp_(0.0, 1.0)

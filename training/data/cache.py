@@ -142,12 +142,12 @@ class PlaneCache:
         return stored.astype(np.float32) * np.float32(1 / 65535)
 
     def masks(self, index: int) -> tuple[npt.NDArray[np.float32], tuple[bool, bool, bool]]:
-        """The masks of a case, float32 (3, h, w) in 0..1 to 1/255, and which of them are known; the others are 0."""
+        """The masks of a case, float32 (3, h, w) in 0..1 to 1/255, and which can be learned from; the others are 0."""
         source = self._collection.cases[index].masks
         if source is None:
             return np.zeros((3, *self.masks_size), np.float32), (False, False, False)
         stored = self._checked("masks", "masks", index)
-        return stored.astype(np.float32) * np.float32(1 / 255), source.known
+        return stored.astype(np.float32) * np.float32(1 / 255), source.learnable
 
     def _map(self, name: str) -> npt.NDArray[Any]:
         if name not in self._maps:
@@ -205,6 +205,8 @@ def _prepared(
         "cases": count,
         "paths": _paths_hash(collection),
     }
+    if any(case.masks is not None and case.masks.guess_heart for case in collection.cases):
+        facts["hearts"] = "guessed"
     if min(geometry.rows, geometry.columns, *masks_size) < 1:
         raise bad("a plane and its masks have at least one pixel")
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

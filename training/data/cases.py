@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cxredge.pixels import PixelDescription
 from cxredge.result import LABELS
-from training.errors import DataError, Problem
+from training.errors import DataError, Problem, bad
 
 __all__ = ["UNKNOWN", "Box", "Case", "Collection", "MaskSource", "labels_of"]
 
@@ -35,22 +35,38 @@ class MaskSource:
     """The files that outline an image's organs. `lungs` shows both lungs in one mask.
 
     Which lung is which is read off the masks, not off the files' names: the patient's left is on the image's right.
+
+    Attributes:
+        lungs: the file of both lungs in one mask.
+        lung_pair: the files of the lungs apart.
+        heart: the heart's file.
+        guess_heart: no file shows the heart; its outline is what the shape model expects between these lungs. Good
+            enough to learn from, and no truth: nothing is scored against it.
     """
 
     lungs: Path | None = None
     lung_pair: tuple[Path, Path] | None = None
     heart: Path | None = None
+    guess_heart: bool = False
 
     def __post_init__(self) -> None:
         """Two sources of one thing would leave open which is right."""
         if self.lungs is not None and self.lung_pair is not None:
             raise DataError(Problem.VALUE, "the lungs come twice, together and apart", file=self.lungs)
+        if self.guess_heart and (self.heart is not None or not self.known[0]):
+            raise bad("a heart is guessed where the lungs are outlined and the heart is not")
 
     @property
     def known(self) -> tuple[bool, bool, bool]:
         """Whether left lung, right lung and heart are outlined."""
         lungs = self.lungs is not None or self.lung_pair is not None
         return (lungs, lungs, self.heart is not None)
+
+    @property
+    def learnable(self) -> tuple[bool, bool, bool]:
+        """Whether each of them is outlined or guessed."""
+        left, right, heart = self.known
+        return (left, right, heart or self.guess_heart)
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 if TYPE_CHECKING:
-    from training.data import Collection
+    from training.data import Collection, Split
 
 __all__ = ["data"]
 
@@ -45,6 +45,12 @@ KIND_NAMES = ("chestxray14", "chexpert", "jsrt", "montgomery", "shenzhen", "nih"
 @click.option("--size", type=click.IntRange(8), default=256, show_default=True, help="Side of the cached planes.")
 @click.option("--fit", type=click.Choice(["stretch", "pad", "crop"]), default="pad", show_default=True)
 @click.option("--workers", type=click.IntRange(0), help="Processes that build the cache.  [default: one a processor]")
+@click.option(
+    "--write-cases",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a fold as the table that `cxredge site` and `python -m calibration` read.",
+)
+@click.option("--fold", type=click.Choice(["train", "val", "test"]), default="val", show_default=True)
 @click.option("--verify", is_flag=True, help="Compare every cached plane with its check sum.")
 def data(
     kind: str,
@@ -54,6 +60,8 @@ def data(
     seed: int,
     validation: float,
     cache: Path | None,
+    write_cases: Path | None,
+    fold: str,
     **options: Any,
 ) -> None:
     """Summarise the data set of KIND in FOLDER, as its makers ship it: cases, patients, positives, folds, split.
@@ -70,8 +78,20 @@ def data(
     facts = {"kind": kind, **summarise(collection, made)}
     if cache is not None:
         facts["cache"] = _cached(collection, cache, **options)
+    if write_cases is not None:
+        facts["written"] = _written(collection, made, fold, write_cases)
     text = json.dumps(facts, indent=2) if as_json else lines(facts)
     click.echo(text + (f"\n  cache: {facts['cache']['folder']}" if cache is not None and not as_json else ""))
+
+
+def _written(collection: Collection, made: Split | None, fold: str, path: Path) -> dict[str, Any]:
+    from training.data.write_cases import write_cases
+
+    if made is None:
+        raise click.UsageError("--write-cases takes a fold: give --split")
+    count = write_cases((collection.cases[index] for index in made.fold(fold)), path)
+    click.echo(f"{path}: {count} cases of the fold {fold}", err=True)
+    return {"file": str(path), "fold": fold, "cases": count}
 
 
 def _cached(

@@ -14,7 +14,7 @@ from cxredge.pixels import PixelDescription
 from cxredge.result import LABELS
 from training.data.cases import UNKNOWN, Box, Case, Collection, MaskSource
 from training.data.tables import folder_of, index_files, read_lines
-from training.errors import DataError, Problem
+from training.errors import DataError, Problem, bad
 
 __all__ = ["JSRT_PIXELS", "open_jsrt", "open_montgomery", "open_shenzhen"]
 
@@ -153,14 +153,29 @@ def _scr_source(masks: dict[str, dict[str, Path]], image: Path) -> MaskSource | 
     return MaskSource(lung_pair=(masks["left lung"][stem], masks["right lung"][stem]), heart=masks["heart"][stem])
 
 
-def open_montgomery(folder: Path) -> Collection:
+def open_montgomery(folder: Path, *, hearts: str = "") -> Collection:
     """Montgomery County: CXR_png/, ManualMask/leftMask/, ManualMask/rightMask/, ClinicalReadings/.
 
     The folder of `NAME.jpg` beside `NAME_lungs.png` is read as well. Every image must have its mask. Of our labels none
     is known: the set is about tuberculosis.
+
+    Args:
+        folder: of the set.
+        hearts: "guessed" lets training learn the hearts that the shape model expects between these lungs.
     """
+    if hearts not in ("", "guessed"):
+        raise bad(f"hearts of montgomery can be 'guessed', not {hearts!r}")
     inner = folder_of(folder, "MontgomerySet") or folder
-    return _tuberculosis(inner, "Montgomery", "MCUCXR", shippable=True, citation=NLM_CITATION, all_masked=True)
+    found = _tuberculosis(inner, "Montgomery", "MCUCXR", shippable=True, citation=NLM_CITATION, all_masked=True)
+    return _with_hearts(found) if hearts else found
+
+
+def _with_hearts(found: Collection) -> Collection:
+    def guessed(case: Case) -> Case:
+        return replace(case, masks=replace(case.masks, guess_heart=True)) if case.masks else case
+
+    note = "the hearts are guessed from the lungs by the shape model; learned from, never scored on"
+    return replace(found, cases=tuple(map(guessed, found.cases)), notes=(*found.notes, note))
 
 
 def open_shenzhen(folder: Path) -> Collection:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cxredge.errors import Code, CxredgeError, InputError
+from cxredge.errors import Code, CxredgeError, InputError, UsageError
 from cxredge.pixels import Geometry, Percentiles, PixelDescription, Window
 from cxredge.preprocess import make_plane
 from cxredge.reading import Radiograph, open_source, read_plane
@@ -118,7 +118,8 @@ def _grey(path: Path) -> npt.NDArray[np.uint8] | None:
 def planes_of_masks(case: Case, geometry: Geometry) -> Plane:
     """Left lung, right lung and heart on a grid: float32 (3, rows, columns), each cell's covered share in 0..1.
 
-    They are placed as the plane is: `geometry` must have the fit of the plane's. What is not outlined is 0.
+    They are placed as the plane is: `geometry` must have the fit of the plane's. What is neither outlined nor guessed
+    is 0.
 
     Raises:
         DataError: UNREADABLE or MISSING_MASK.
@@ -146,7 +147,26 @@ def _organs(case: Case, source: MaskSource) -> dict[int, Mask]:
         found[0], found[1] = _sided(case, source.lung_pair)
     if source.heart is not None:
         found[2] = _mask(case, source.heart)
+    if source.guess_heart:
+        found[2] = _expected_heart(case, found[0], found[1])
     return found
+
+
+def _expected_heart(case: Case, left: Mask, right: Mask) -> Mask:
+    """The heart that the shape model expects between two lungs. It ends where they begin."""
+    from PIL import Image, ImageDraw
+
+    from training.phantoms import heart_given_masks
+
+    try:
+        contour = heart_given_masks(left, right)
+    except UsageError as error:
+        raise _error(case, case.path, Problem.UNREADABLE, f"no heart can be guessed: {error.message}") from None
+    rows, columns = left.shape
+    picture = Image.new("1", (columns, rows))
+    # Landmarks count from pixels' edges, Pillow from their centres.
+    ImageDraw.Draw(picture).polygon([(x - 0.5, y - 0.5) for x, y in contour.tolist()], fill=1)
+    return np.asarray(picture) & ~left & ~right
 
 
 def _mask(case: Case, file: Path) -> Mask:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from cxredge.pixels import Fit, Geometry
 from cxredge.preprocess import placement
@@ -81,11 +82,21 @@ class Opened(Protocol):
 
 
 class Cases(ChestDataset):
-    """Cases of a collection as a `SampleSet`: the index of an item is its position."""
+    """Cases of a collection as a `SampleSet`: the index of an item is its position.
+
+    Attributes:
+        guesses: whether guessed masks pass for known ones: to learn from, never to score against.
+    """
+
+    guesses = False
 
     def __getitem__(self, position: int) -> dict[str, object]:
         """The item at a position."""
-        return {**super().__getitem__(position), "index": position}
+        item = {**super().__getitem__(position), "index": position}
+        source = self.collection.cases[self.indices[position]].masks
+        if source is not None and source.guess_heart and not self.guesses:
+            item["masks_known"] = torch.tensor(source.known)
+        return item
 
     def describe(self, index: int) -> str:
         """File and row of a case."""
@@ -120,7 +131,9 @@ class OpenedCollection:
 
     def samples(self, fold: str, augment: Augment | None = None, seed: int = 0) -> SampleSet:
         """See `Opened`."""
-        return Cases(self.collection, self.made.fold(fold), self._cache, augment=augment, seed=seed)
+        found = Cases(self.collection, self.made.fold(fold), self._cache, augment=augment, seed=seed)
+        found.guesses = fold == "train"
+        return found
 
     def patients(self, fold: str) -> list[str]:
         """See `Opened`."""
@@ -211,7 +224,7 @@ def augment_of(wanted: Wanted, stage: str, options: Options) -> Augment | None:
     The U-Net's images stay whole fields. A classifier's become views, unless they are cropped at the centre: that is
     left to the method, which crops all images so.
     """
-    moved = any((wanted.flip, wanted.rotation, wanted.contrast))
+    moved = any((wanted.flip, wanted.rotation, wanted.contrast, wanted.gamma))
     if wanted.crop == "centre" and not moved:
         return None
     view = stage != "unet" and wanted.crop != "centre"
@@ -222,6 +235,7 @@ def augment_of(wanted: Wanted, stage: str, options: Options) -> Augment | None:
         flip=wanted.flip,
         rotate=wanted.rotation,
         contrast=wanted.contrast,
+        gamma=wanted.gamma,
     )
 
 

@@ -64,6 +64,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         width: multiplies the channel counts of backbone and U-Net; below 1 for narrow variants.
         blocks: the backbone's blocks a stage; None is the published depth.
         channels: channels of the backbone's first convolution, 1 or 3.
+        scale: the values that the backbone was trained on: ImageNet's mean and deviation, or -1024..1024 (signed).
         field: side of the whole field in pixels.
         crop: side of the centre crop that classifiers see.
         mask: side of the masks.
@@ -75,6 +76,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     width: Positive = 1.0
     blocks: Shape | None = None
     channels: Literal[1, 3] = 3
+    scale: Literal["imagenet", "signed"] = "imagenet"
     field: Whole = 256
     crop: Whole = 224
     mask: Whole = 128
@@ -126,15 +128,18 @@ class Normalise(nn.Module):
     """Grey in 0..1 to what the backbone was trained on.
 
     With three channels the grey is copied and each channel gets ImageNet's mean and deviation. With one channel
-    the mean of the three is used: the same up to how the channels differ.
+    the mean of the three is used: the same up to how the channels differ. `signed` makes -1024..1024 of 0..1, as
+    torchxrayvision's weights want it.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, scale: str = "imagenet") -> None:
         super().__init__()
         mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
+        if scale == "signed":
+            mean, deviation = torch.full((3,), 0.5), torch.full((3,), 1 / 2048)
         if channels == 1:
             mean, deviation = mean.mean(0, keepdim=True), deviation.mean(0, keepdim=True)
         self.register_buffer("mean", mean.reshape(1, -1, 1, 1), persistent=False)
@@ -171,7 +176,7 @@ class Method(nn.Module, Generic[OptionsT]):
             reduction=options.reduction,
             multiplier=options.width,
         )
-        self.normalise = Normalise(options.channels)
+        self.normalise = Normalise(options.channels, options.scale)
 
     def make_backbone(self, **extra: Any) -> Backbone:
         """A backbone as the options want it."""

@@ -152,6 +152,7 @@ class Cral(Method[Options]):
         if attention is None:
             return Scores(self.classifier(features.mean((2, 3))), evidence + bias[:, None, None])
         vectors = attended_vectors(features, attention, residual=self.options.residual)
-        logits = (vectors * self.classifier.weight).sum(2) + bias
+        # The bias goes in before the sum: OpenVINO 2026.4 fuses one added behind it wrongly for more than one image.
+        logits = (vectors * self.classifier.weight + bias[:, None] / vectors.shape[2]).sum(2)
         gain = 1.0 + attention if self.options.residual else attention
         return Scores(logits, gain * evidence + bias[:, None, None])

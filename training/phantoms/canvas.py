@@ -7,48 +7,39 @@ lungs); the canvas knows the pose that takes them into the image. Pixel (i, j) c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
+from training.phantoms.filters import Grid, blurred, enlarged, width_step
 from training.phantoms.shape_model import Points, Similarity
+from training.phantoms.strokes import Band, Part, Profile, grains, round_profile, splatted
 
-__all__ = [
-    "Canvas",
-    "Dust",
-    "Floats",
-    "Grid",
-    "Profile",
-    "along",
-    "band",
-    "bezier",
-    "round_profile",
-    "smooth_closed",
-    "smoothstep",
-]
-
-Grid = npt.NDArray[np.float32]
-Floats = npt.NDArray[np.float32]
-Dust = tuple[Floats, Floats, Floats]
-"""Matter to be projected: x and y (N,) in the chest's frame, and the volume (N,) at each."""
-
-Profile = Callable[[Floats], Floats]
+__all__ = ["Canvas", "Grid", "along", "bezier", "smooth_closed", "smoothstep", "spread", "tangents"]
 
 
 def smoothstep(value: Grid, low: float, high: float) -> Grid:
     """0 below `low`, 1 above `high`, a cubic between."""
-    t = np.clip((value - np.float32(low)) / np.float32(high - low), 0, 1)
-    return t * t * (3 - 2 * t)
+    t = np.asarray(value - np.float32(low))
+    t /= np.float32(high - low)
+    np.clip(t, 0, 1, out=t)
+    rest = 3 - 2 * t
+    t *= t
+    t *= rest
+    return t
 
 
 def along(path: Points, step: float) -> Points:
     """The path (N, 2) resampled at equal steps of about `step`, ends kept."""
-    lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
+    lengths = np.zeros(len(path))
+    run = path[1:] - path[:-1]
+    np.cumsum(np.hypot(run[:, 0], run[:, 1]), out=lengths[1:])
     count = max(2, int(np.ceil(lengths[-1] / step)) + 1)
     at = np.arange(count) * (lengths[-1] / (count - 1))
-    return np.stack([np.interp(at, lengths, path[:, 0]), np.interp(at, lengths, path[:, 1])], axis=1)
+    points = np.empty((count, 2))
+    points[:, 0], points[:, 1] = np.interp(at, lengths, path[:, 0]), np.interp(at, lengths, path[:, 1])
+    return points
 
 
 @cache
@@ -62,6 +53,11 @@ def bezier(points: Sequence[tuple[float, float]], steps: int = 64) -> Points:
     """A smooth open curve (steps, 2) led by a few points: the Bezier curve of their degree."""
     curve: Points = _bernstein(len(points) - 1, steps) @ np.asarray(points, np.float64)
     return curve
+
+
+def spread(values: Points, count: int) -> Points:
+    """Values (N,) at even steps along something, read off at `count` even steps."""
+    return np.interp(np.arange(count) / (count - 1), np.arange(len(values)) / (len(values) - 1), values)
 
 
 def tangents(path: Points) -> Points:
@@ -86,69 +82,19 @@ def smooth_closed(points: Points, times: int = 3) -> Points:
     return curve.transpose(1, 0, 2).reshape(-1, 2)
 
 
-@lru_cache(maxsize=96)
-def _gauss(size: int, step: int) -> Grid:
-    """Blurring as a matrix; the width is 1.06**step / 8 pixels. What lies outside repeats the border."""
-    sigma = 1.06**step / 8
-    reach = 4 * sigma + 1
-    at = np.arange(size, dtype=np.float64)
-    weight = np.exp(-0.5 * ((at[:, None] - at[None, :]) / sigma) ** 2)
-    beyond = np.arange(1, int(reach) + 1)
-    weight[:, 0] += np.exp(-0.5 * ((at[:, None] + beyond) / sigma) ** 2).sum(1)
-    weight[:, -1] += np.exp(-0.5 * ((size - 1 - at[:, None] + beyond) / sigma) ** 2).sum(1)
-    return np.ascontiguousarray((weight / weight.sum(1, keepdims=True)).astype(np.float32))
-
-
-_NARROW = 0.7
-
-
-def _few_taps(grid: Grid, sigma: float) -> Grid:
-    """Gaussian blur down the columns, for widths at which the second neighbour is the last that counts."""
-    weight = np.exp(-0.5 * (np.arange(3) / sigma) ** 2)
-    own, near, far = (weight / (2 * weight.sum() - 1)).astype(np.float32)
-    blurred = own * grid
-    blurred[1:] += near * grid[:-1]
-    blurred[:-1] += near * grid[1:]
-    blurred[2:] += far * grid[:-2]
-    blurred[:-2] += far * grid[2:]
-    for edge, inner, out in ((0, 1, grid[0]), (-1, -2, grid[-1])):
-        blurred[edge] += (near + far) * out
-        blurred[inner] += far * out
-    return blurred
-
-
-_WIDE = 3.0
-"""From this width in pixels on, a blurred picture is worked out at fewer places and interpolated."""
-
-
-@lru_cache(maxsize=96)
-def _wide_gauss(size: int, step: int) -> tuple[Grid, Grid]:
-    """The matrix of `_gauss` as a product of two thin ones: (size, m) and (m, size), within a thousandth."""
-    full = _gauss(size, step).astype(np.float64)
-    count = int(np.ceil(size / (0.75 * 1.06**step / 8))) + 2
-    places = np.unique(np.linspace(0, size - 1, count).round().astype(np.intp))
-    gather = full[places]
-    spread = full @ np.linalg.pinv(gather, rcond=1e-5)
-    return np.ascontiguousarray(spread.astype(np.float32)), np.ascontiguousarray(gather.astype(np.float32))
-
-
-@lru_cache(maxsize=48)
-def _enlarge(size: int, nodes: int) -> Grid:
-    """Cubic B-spline interpolation of `nodes` coefficients over the image as a matrix (size, nodes), variance kept."""
-    at = (np.arange(size) + 0.5) / size * (nodes - 3) + 1
-    distance = np.abs(at[:, None] - np.arange(nodes)[None, :])
-    near, far = 2 / 3 - distance**2 + distance**3 / 2, np.clip(2 - distance, 0, None) ** 3 / 6
-    weight = np.where(distance < 1, near, far)
-    return np.ascontiguousarray((weight / np.sqrt((weight**2).sum(1, keepdims=True))).astype(np.float32))
-
-
-def _halve(fine: Grid) -> Grid:
-    """Pairs of rows and of columns joined, each giving a quarter of itself to its nearer neighbour; borders dropped."""
-    near, far = np.float32(0.75), np.float32(0.25)
-    even, odd = fine[0::2], fine[1::2]
-    rows = near * (even[1:-1] + odd[1:-1]) + far * (odd[:-2] + even[2:])
-    even, odd = rows[:, 0::2], rows[:, 1::2]
-    return near * (even[:, 1:-1] + odd[:, 1:-1]) + far * (odd[:, :-2] + even[:, 2:])
+def _ellipse(
+    x: Grid, y: Grid, centre: tuple[float, float], radii: tuple[float, float], angle: float, lift: Grid | float
+) -> Grid:
+    c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    dx, dy = x - np.float32(centre[0]), y - np.float32(centre[1])
+    dy += np.float32(lift)
+    u, v = (dx, dy) if angle == 0 else (dx * c + dy * s, dy * c - dx * s)
+    u /= np.float32(radii[0])
+    v /= np.float32(radii[1])
+    u *= u
+    v *= v
+    u += v
+    return u
 
 
 class Canvas:
@@ -199,50 +145,31 @@ class Canvas:
         where, amount = np.concatenate([first, first + 1]), np.concatenate([part, rise - part])
         cells = np.bincount(where, amount, high * (n + 2)).astype(np.float32).reshape(high, n + 2)
         drawn = self.zeros()
-        drawn[top : top + high] = np.minimum(np.abs(np.cumsum(cells, axis=1)[:, :n]), 1)
+        # The sum along a row is what it is from the outline's last column on, and 0 before its first.
+        left, right = int(column.min()), min(int(column.max()) + 2, n)
+        inside = np.abs(np.cumsum(cells[:, left:right], axis=1))
+        drawn[top : top + high, left:right] = np.minimum(inside, 1)
+        drawn[top : top + high, right:] = np.minimum(inside[:, -1:], 1)
         return drawn
 
-    def splat(self, *dust: Dust) -> Grid:
-        """Mean thickness that the volumes (chest's unit^2 x thickness) at the points make in each pixel.
-
-        Volumes are counted in quarters of pixels, then shared bilinearly among the pixels around each quarter.
-        """
-        n = self.size
-        along_x, along_y, volume = (np.concatenate(parts) for parts in zip(*dust, strict=True))
-        turn = (2 * n * self.pose.scale * self.pose.rotation).astype(np.float32)
-        shift = (2 * n * self.pose.shift + 2).astype(np.float32)
-        x = along_x * turn[0, 0] + along_y * turn[1, 0] + shift[0]
-        y = along_x * turn[0, 1] + along_y * turn[1, 1] + shift[1]
-        inside = (x >= 1) & (x < 2 * n + 3) & (y >= 1) & (y < 2 * n + 3)
+    def splat(self, *bands: Band) -> Grid:
+        """Mean thickness that the bands' volumes (chest's unit^2 x thickness) make in each pixel."""
         drawn = self.zeros()
-        if not inside.any():
-            return drawn
-        if not inside.all():
-            x, y, volume = x[inside], y[inside], volume[inside]
-        # Only the part of the picture that is touched, in even steps, with two pixels to spare on each side.
-        left, top = 2 * int(x.min() / 2) - 4, 2 * int(y.min() / 2) - 4
-        wide, high = 2 * int(x.max() / 2) + 6 - left, 2 * int(y.max() / 2) + 6 - top
-        where = (y.astype(np.intp) - top) * wide + (x.astype(np.intp) - left)
-        fine = np.bincount(where, volume, wide * high).astype(np.float32).reshape(high, wide)
-        part = _halve(fine) * np.float32(1 / self.pixel**2)
-        column, row = left // 2, top // 2
-        c0, r0, c1, r1 = max(column, 0), max(row, 0), min(column + part.shape[1], n), min(row + part.shape[0], n)
-        drawn[r0:r1, c0:c1] = part[r0 - row : r1 - row, c0 - column : c1 - column]
+        where, part = self.splat_part(*bands)
+        drawn[where] = part
         return drawn
+
+    def splat_part(self, *bands: Band) -> tuple[Part, Grid]:
+        """`splat`, of the part of the picture that it touches."""
+        # Half pixels, two of them before the picture.
+        scale = 2 * self.size
+        places = grains(bands, scale * self.pose.scale * self.pose.rotation, scale * self.pose.shift + 2)
+        where, part = splatted(*places, self.size)
+        return where, part * np.float32(1 / (4 * self.pixel) ** 2)
 
     def blur(self, grid: Grid, sigma: float) -> Grid:
         """Gaussian blur; `sigma` in the chest's unit. Widths under an eighth of a pixel change nothing."""
-        step = round(np.log(max(sigma / self.pixel, 1e-6) * 8) / np.log(1.06))
-        if step <= 0:
-            return grid
-        width = 1.06**step / 8
-        if width < _NARROW:
-            return _few_taps(_few_taps(grid, width).T, width).T
-        if width < _WIDE:
-            matrix = _gauss(self.size, step)
-            return matrix @ grid @ matrix.T
-        spread, gather = _wide_gauss(self.size, step)
-        return spread @ (gather @ grid @ gather.T) @ spread.T
+        return blurred(grid, width_step(sigma / self.pixel))
 
     def noise(self, rng: np.random.Generator, scale: float) -> Grid:
         """Smooth Gaussian noise of mean 0 and variance 1 whose structures are about `scale` (chest's unit) wide.
@@ -252,8 +179,7 @@ class Canvas:
         # In steps of a tenth, so that few matrices serve all phantoms.
         nodes = round(1.1 ** round(np.log(1.6 / (scale * self.pose.scale)) / np.log(1.1)))
         nodes = int(np.clip(nodes, 2, 4096)) + 3
-        matrix = _enlarge(self.size, nodes)
-        return matrix @ rng.standard_normal((nodes, nodes), dtype=np.float32) @ matrix.T
+        return enlarged(rng.standard_normal((nodes, nodes), dtype=np.float32), self.size)
 
     def disc(
         self, centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0, lift: Grid | float = 0.0
@@ -262,58 +188,30 @@ class Canvas:
 
         Radii in the chest's unit, angle in radians; `lift` moves the figure up, pixel by pixel.
         """
-        c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-        dx, dy = self.x - np.float32(centre[0]), self.y - np.float32(centre[1]) + np.float32(lift)
-        u, v = (dx * c + dy * s) / np.float32(radii[0]), (dy * c - dx * s) / np.float32(radii[1])
-        return u * u + v * v
+        return _ellipse(self.x, self.y, centre, radii, angle, lift)
 
     def sphere(self, centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0) -> Grid:
         """Path through an ellipsoid relative to its longest path: sqrt(1 - r^2), 0 outside."""
-        return np.sqrt(np.clip(1 - self.disc(centre, radii, angle), 0, None))
+        x, y = self.pixels(np.array([centre]))[0]
+        reach = max(radii) / self.pixel + 2
+        (top, bottom), (left, right) = (np.clip([at - reach, at + reach], 0, self.size).astype(int) for at in (y, x))
+        part = np.s_[top:bottom, left:right]
+        drawn = self.zeros()
+        drawn[part] = np.sqrt(np.clip(1 - _ellipse(self.x[part], self.y[part], centre, radii, angle, 0.0), 0, None))
+        return drawn
 
-    def tube(self, path: Points, radius: float | Points) -> Dust:
+    def tube(self, path: Points, radius: float | Points) -> Band:
         """A full tube along the path (N, 2), chest's unit; radius one or (N,). Splats to its path length, same unit."""
         points = along(path, 0.85 * self.pixel)
-        radii = (
-            np.broadcast_to(radius, len(points))
-            if np.ndim(radius) == 0
-            else np.interp(
-                np.linspace(0, 1, len(points)), np.linspace(0, 1, len(path)), np.broadcast_to(radius, len(path))
-            )
-        )
+        radii = np.full(len(points), radius) if np.ndim(radius) == 0 else spread(np.asarray(radius), len(points))
         tangent = tangents(points)
-        length = np.hypot(*tangent.T)
-        half = np.stack([-tangent[:, 1], tangent[:, 0]], 1) * (radii / length)[:, None]
+        length = np.hypot(tangent[:, 0], tangent[:, 1])
+        half = tangent[:, ::-1] * (radii / length)[:, None]
+        half[:, 0] *= -1
         length[[0, -1]] *= 0.5
         return self.strip(points, half, np.pi * radii**2 * length, round_profile)
 
-    def strip(self, path: Points, half_width: Points, volume: Points, profile: Profile) -> Dust:
-        """A bent band; folds add up, so that it is dense where it is seen edge-on.
-
-        Args:
-            path: (S, 2), its middle line as projected, sampled finer than a pixel.
-            half_width: (S, 2), the projected vector from the middle line to the edge.
-            volume: (S,), what each sample stands for: true (not projected) length times width, times a thickness.
-            profile: thickness at places -1..1 across the band, relative to the volume's.
-        """
+    def strip(self, path: Points, half_width: Points, volume: Points, profile: Profile) -> Band:
+        """A bent band of grains that lie closer than pixels; the arguments are those of `Band`."""
         widest = 2 * float(np.hypot(*half_width.T).max()) / self.pixel
-        return band(path, half_width, volume, int(np.clip(np.ceil(widest), 1, 400)), profile)
-
-
-def round_profile(across: Floats) -> Floats:
-    """Chord of a circle at places -1..1 across it, relative to its mean."""
-    return np.float32(4 / np.pi) * np.sqrt(1 - across * across)
-
-
-def band(path: Points, half_width: Points, volume: Points, count: int, profile: Profile) -> Dust:
-    """Dust of a band: `count` grains across it at each of the S places of the path.
-
-    From place to place the grains shift by the golden ratio, so that they lie like a lattice askew to the pixels and
-    leave no moire.
-    """
-    shift = (np.arange(len(path)) * 0.6180339887) % 1
-    across = ((np.arange(count)[None, :] + shift[:, None]) / count * 2 - 1).astype(np.float32)
-    half = half_width.astype(np.float32)
-    x, y = (path[:, i].astype(np.float32)[:, None] + half[:, i, None] * across for i in (0, 1))
-    weight = (volume / count).astype(np.float32)[:, None] * profile(across)
-    return x.ravel(), y.ravel(), weight.ravel()
+        return Band(path, half_width, volume, int(np.clip(np.ceil(widest), 1, 400)), profile)

@@ -80,24 +80,33 @@ def expose(scene: Scene, exposure: Exposure, rng: np.random.Generator) -> npt.ND
     # Scatter is born in tissue: none comes from the direct beam beside the body.
     source = primary * np.minimum(attenuation / 2.5, 1)
     near, far = canvas.blur(source, 0.045), canvas.blur(source, 0.13)
-    total = primary + np.float32(0.5 * exposure.scatter) * (0.5 * near + 0.5 * far)
-    total = canvas.blur(total, scene.cm(exposure.blur))
+    near += far
+    near *= np.float32(0.25 * exposure.scatter)
+    total = canvas.blur(primary + near, scene.cm(exposure.blur))
     quanta = np.float32(1000 * exposure.quanta * (10 * canvas.pixel * scene.build.cm) ** 2)
     total += np.sqrt(total / quanta) * rng.standard_normal(total.shape, dtype=np.float32)
-    signal = -np.log(np.maximum(total, 1e-4))
+    np.maximum(total, 1e-4, out=total)
+    signal = np.log(total, out=total)
+    np.negative(signal, out=signal)
     signal += np.float32(exposure.detail) * (signal - canvas.blur(signal, 0.02))
     return _stored(canvas, signal, exposure)
 
 
 def _stored(canvas: Canvas, signal: Grid, exposure: Exposure) -> npt.NDArray[np.uint16]:
-    grey = (signal - exposure.dark) / np.float32(exposure.bright - exposure.dark)
+    grey = signal - np.float32(exposure.dark)
+    grey /= np.float32(exposure.bright - exposure.dark)
     if exposure.contrast > 0.05:
         k = np.float32(2.2 * exposure.contrast)
         low, high = np.tanh(-0.5 * k), np.tanh(0.5 * k)
-        grey = (np.tanh(k * (grey - 0.5)) - low) / (high - low)
-    grey = np.clip(grey, 0, 1)
-    field = _field(canvas.size, exposure)
-    grey = grey * field + np.float32(exposure.shutter) * (1 - field)
+        grey -= 0.5
+        grey *= k
+        np.tanh(grey, out=grey)
+        grey -= low
+        grey /= high - low
+    np.clip(grey, 0, 1, out=grey)
+    if exposure.border != (0, 0, 1, 1):
+        field = _field(canvas.size, exposure)
+        grey = grey * field + np.float32(exposure.shutter) * (1 - field)
     return np.rint(grey * _TOP).astype(np.uint16)
 
 
@@ -108,10 +117,11 @@ def _field(size: int, exposure: Exposure) -> Grid:
     tilt = np.float32(exposure.turn)
     left, top, right, bottom = (np.float32(edge) for edge in exposure.border)
     field = np.ones((size, size), np.float32)
-    for edge, value in ((left, x + tilt * (y - 0.5)), (top, y - tilt * (x - 0.5))):
+    across, down = x + tilt * (y - 0.5), y - tilt * (x - 0.5)
+    for edge, value in ((left, across), (top, down)):
         if edge > 0:
             field *= np.clip((value - edge) * size + 0.5, 0, 1)
-    for edge, value in ((right, x + tilt * (y - 0.5)), (bottom, y - tilt * (x - 0.5))):
+    for edge, value in ((right, across), (bottom, down)):
         if edge < 1:
             field *= np.clip((edge - value) * size + 0.5, 0, 1)
     return field

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training.phantoms.canvas import Dust, bezier, smoothstep
+from training.phantoms.canvas import bezier, smoothstep
 from training.phantoms.scene import Scene, side_of
 from training.phantoms.shape_model import Points
+from training.phantoms.strokes import Band
 
 __all__ = ["add_devices", "add_marker"]
 
@@ -33,9 +34,9 @@ def add_devices(scene: Scene, rng: np.random.Generator, findings: set[str]) -> l
     }
     drawn = []
     for name, chance in chances.items():
-        wanted, own = rng.random() < chance, np.random.default_rng(rng.integers(2**63))
+        wanted, own = rng.random() < chance, rng.integers(2**63)
         if wanted:
-            _DEVICES[name](scene, own)
+            _DEVICES[name](scene, np.random.default_rng(own))
             drawn.append(name)
     return drawn
 
@@ -43,7 +44,8 @@ def add_devices(scene: Scene, rng: np.random.Generator, findings: set[str]) -> l
 def _wire(scene: Scene, points: list[tuple[float, float]], radius: float, weight: float) -> None:
     """A smooth wire or hose, radius in cm; `weight` is its share of solid metal."""
     dust = scene.canvas.tube(bezier(points, 64), scene.cm(radius))
-    scene.metal += scene.canvas.splat(dust) * np.float32(weight * scene.build.cm)
+    where, part = scene.canvas.splat_part(dust)
+    scene.metal[where] += part * np.float32(weight * scene.build.cm)
 
 
 def _electrodes(scene: Scene, rng: np.random.Generator) -> None:
@@ -145,11 +147,12 @@ def _drain(scene: Scene, rng: np.random.Generator) -> None:
 def _sternal_wires(scene: Scene, rng: np.random.Generator) -> None:
     x, y = scene.chest.middle + rng.normal(0, 0.008), scene.chest.top
     turn = np.linspace(0, 2 * np.pi, 24)
-    dust: list[Dust] = []
+    dust: list[Band] = []
     for level in np.arange(int(rng.integers(4, 7))) * 0.055 + 0.12:
         loop: Points = np.stack([x + 0.013 * np.cos(turn) + rng.normal(0, 0.003), y + level + 0.008 * np.sin(turn)], 1)
         dust.append(scene.canvas.tube(loop, scene.cm(0.06)))
-    scene.metal += scene.canvas.splat(*dust) * np.float32(scene.build.cm)
+    where, part = scene.canvas.splat_part(*dust)
+    scene.metal[where] += part * np.float32(scene.build.cm)
 
 
 _DEVICES: dict[str, Device] = {
@@ -180,6 +183,6 @@ def add_marker(scene: Scene, rng: np.random.Generator) -> str | None:
     height = rng.uniform(0.03, 0.05)
     strokes = [scene.canvas.pose.undo(corner + height * np.array(stroke)) for stroke in _LETTERS[letter]]
     dust = [scene.canvas.tube(stroke, 0.09 * height / scene.canvas.pose.scale) for stroke in strokes]
-    lead = np.minimum(scene.canvas.splat(*dust) * np.float32(scene.build.cm), 0.2)
-    scene.metal += lead * np.float32(rng.uniform(2.5, 6.0))
+    where, part = scene.canvas.splat_part(*dust)
+    scene.metal[where] += np.minimum(part * np.float32(scene.build.cm), 0.2) * np.float32(rng.uniform(2.5, 6.0))
     return letter

@@ -6,10 +6,11 @@ import numpy as np
 
 from training.phantoms.airspace import veins
 from training.phantoms.anatomy import SIDES
-from training.phantoms.canvas import Dust, Grid, smoothstep
+from training.phantoms.canvas import Grid, smoothstep
 from training.phantoms.focal import lung_point
 from training.phantoms.scene import Scene
 from training.phantoms.shape_model import LEFT_LUNG, RIGHT_LUNG, Points
+from training.phantoms.strokes import Band
 
 __all__ = ["draw_edema", "draw_emphysema", "draw_fibrosis", "flatten_diaphragm"]
 
@@ -40,7 +41,7 @@ def draw_edema(scene: Scene, rng: np.random.Generator, severity: float) -> None:
 
 def _kerley(scene: Scene, rng: np.random.Generator, severity: float) -> Grid:
     """Short level lines that end at the outer wall of the lower lungs: thickened septa, a millimetre or two."""
-    dust: list[Dust] = []
+    dust: list[Band] = []
     for side, sign in SIDES.items():
         angle = scene.chest.angle(side)[1]
         for height in (

@@ -30,7 +30,9 @@ Deform = Callable[[Points, np.random.Generator, float], Points]
 
 def stream(seed: int, purpose: str) -> np.random.Generator:
     """Random numbers for one purpose of one phantom: what else is drawn never shifts them."""
-    return np.random.default_rng([seed, *purpose.encode()])
+    words = [seed, *purpose.encode()]
+    # The same numbers either way: NumPy is slow to make words of a list.
+    return np.random.default_rng(np.array(words, np.uint32) if seed < 2**32 else words)
 
 
 def enlarge_heart(contours: Points, rng: np.random.Generator, severity: float) -> Points:

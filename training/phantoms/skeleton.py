@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from training.phantoms.anatomy import SIDES
-from training.phantoms.canvas import Dust, Floats, Grid, Profile, along, bezier, smooth_closed, smoothstep, tangents
+from training.phantoms.canvas import Grid, along, bezier, smooth_closed, smoothstep, spread, tangents
 from training.phantoms.scene import Scene
 from training.phantoms.shape_model import Points
+from training.phantoms.strokes import Band, Floats
 
 __all__ = ["add_skeleton"]
 
@@ -32,15 +35,19 @@ def _edge_on(scene: Scene, bones: Grid) -> Grid:
     return bones + weight * (scene.canvas.blur(bones, scene.cm(0.36)) - bones)
 
 
-def shell(radius: float, cortex: float, marrow: float) -> Profile:
+@dataclass(frozen=True, slots=True)
+class Shell:
     """Bone (cm) along the beam across a tube of `radius` cm: dense cortex, and marrow that holds `marrow` as much."""
-    inside = np.float32(np.clip(1 - cortex / radius, 0.05, 0.95))
-    full, core = np.float32(2 * radius), np.float32(2 * radius * (1 - marrow) * inside)
 
-    def thickness(across: Floats) -> Floats:
+    radius: float
+    cortex: float
+    marrow: float
+
+    def __call__(self, across: Floats) -> Floats:
+        """At places -1..1 across the tube."""
+        inside = np.float32(np.clip(1 - self.cortex / self.radius, 0.05, 0.95))
+        full, core = np.float32(2 * self.radius), np.float32(2 * self.radius * (1 - self.marrow) * inside)
         return full * np.sqrt(1 - across * across) - core * np.sqrt(np.clip(1 - (across / inside) ** 2, 0, None))
-
-    return thickness
 
 
 _RIBS = np.arange(12)
@@ -50,14 +57,14 @@ _LAST = np.array([2.75, 2.62, 2.52, 2.45, 2.4, 2.36, 2.3, 2.2, 2.1, 2.0, 1.6, 1.
 """Angle around the chest, 0 at the spine and pi at the breastbone, where each rib turns to cartilage, unseen."""
 
 
-def _ribs(scene: Scene, rng: np.random.Generator) -> list[Dust]:
+def _ribs(scene: Scene, rng: np.random.Generator) -> list[Band]:
     """Twelve on each side; how far the front end drops, how late it does, and how wide they are in cm are drawn."""
     drop, bend, wide = rng.normal([0.235, 1.45, 0.62], [0.02, 0.08, 0.05])
     jitters = {side: rng.normal(0, 0.0025, 12) for side in SIDES}
     return [_half_cage(scene, side, jitter, drop, bend, wide) for side, jitter in jitters.items()]
 
 
-def _half_cage(scene: Scene, side: str, jitter: Points, drop: float, bend: float, wide: float) -> Dust:
+def _half_cage(scene: Scene, side: str, jitter: Points, drop: float, bend: float, wide: float) -> Band:
     """The ribs of one side: curves around the elliptical section of the chest, shells of bone along them."""
     chest, canvas, sign = scene.chest, scene.canvas, SIDES[side]
     head = chest.top - 0.022 + (_RIBS + 0.3) * chest.spacing + jitter
@@ -70,37 +77,39 @@ def _half_cage(scene: Scene, side: str, jitter: Points, drop: float, bend: float
     sine, cosine = np.sin(turn), np.cos(turn)
     sag = fall[:, None] * 1.25 * (turn / np.pi) ** bend
     height = head[:, None] - 0.022 * sine * np.clip(cosine, 0, None) + sag
-    place = np.stack([sign * half * sine, height, -deep * cosine], -1)
-    tangent = tangents(place)
-    outward = np.stack([sign * sine / half, np.zeros_like(turn), -cosine / deep], -1)
-    breadth = np.cross(tangent, outward)
+    place = np.stack([sign * half * sine, height, -deep * cosine])
+    run_x, run_y, run_z = tangents(place[..., None])[..., 0]
+    # The breadth stands on the run and on what leads out of the chest: the third component is not seen.
+    aside, back = sign * sine / half, -cosine / deep
+    breadth, unseen = np.stack([run_y * back, run_z * aside - run_x * back]), run_y * aside
     width = scene.cm(1.0) * (wide + 10 * jitter[:, None]) * (1 + 0.22 * np.clip((turn - 1.6) / 0.8, 0, 1))
-    breadth *= (width / np.sqrt((breadth**2).sum(-1)))[..., None]
+    breadth *= width / np.sqrt(breadth[0] ** 2 + breadth[1] ** 2 + unseen**2)
     ends = np.clip((_LAST[:, None] - turn) / 0.25, 0, 1) * np.clip((turn - 0.1) / 0.25, 0.3, 1)
-    area = ends * np.sqrt((tangent**2).sum(-1)) * 2 * width
-    path = (place[..., :2] + [chest.middle, 0]).reshape(-1, 2)
-    return canvas.strip(path, breadth[..., :2].reshape(-1, 2), area.ravel(), shell(0.36, 0.085, 0.26))
+    area = ends * np.sqrt(run_x**2 + run_y**2 + run_z**2) * 2 * width
+    place[0] += chest.middle
+    path, half_width = place[:2].reshape(2, -1).T, breadth.reshape(2, -1).T
+    return canvas.strip(path, half_width, area.ravel(), Shell(0.36, 0.085, 0.26))
 
 
-def _bone_tube(scene: Scene, path: Points, radius: Points, cortex: float, weight: float) -> Dust:
+def _bone_tube(scene: Scene, path: Points, radius: Points, cortex: float, weight: float) -> Band:
     """A long bone in the plane of the image; radius (N,) in cm along the path."""
     fine = along(path, 0.85 * scene.canvas.pixel)
-    at = np.linspace(0, 1, len(fine))
-    radii = np.interp(at, np.linspace(0, 1, len(radius)), radius)
+    at = np.arange(len(fine)) / (len(fine) - 1)
+    radii = spread(radius, len(fine))
     end = np.minimum(at, 1 - at) * np.hypot(*np.diff(path, axis=0).T).sum() * scene.build.cm / radii
     radii = radii * np.sqrt(np.clip(1 - (1 - np.clip(end, 0.1, 1)) ** 2, 0, 1))
     tangent = tangents(fine)
-    length = np.linalg.norm(tangent, axis=1)
-    normal = np.stack([-tangent[:, 1], tangent[:, 0]], 1) / length[:, None]
-    half = normal * (radii / scene.build.cm)[:, None]
-    profile = shell(1.0, cortex / float(radii.mean()), 0.3)
+    length = np.hypot(tangent[:, 0], tangent[:, 1])
+    half = tangent[:, ::-1] * (radii / scene.build.cm / length)[:, None]
+    half[:, 0] *= -1
+    profile = Shell(1.0, cortex / float(radii.mean()), 0.3)
     return scene.canvas.strip(fine, half, weight * length * 2 * radii**2 / scene.build.cm, profile)
 
 
-def _clavicles(scene: Scene, rng: np.random.Generator) -> list[Dust]:
+def _clavicles(scene: Scene, rng: np.random.Generator) -> list[Band]:
     chest = scene.chest
     rise = rng.normal(0.0, 0.018) - 0.02 * scene.build.supine
-    drawn: list[Dust] = []
+    drawn: list[Band] = []
     for sign in SIDES.values():
         x, y, skew = chest.middle, chest.top + 0.055, rng.normal(0, 0.008)
         points = [
@@ -123,24 +132,29 @@ def _spine(scene: Scene, rng: np.random.Generator, part: slice) -> Grid:
     x = canvas.x[:, part] - np.float32(chest.middle) - np.float32(bow) * np.sin(y * 6)
     half = 0.034 + 0.022 * np.clip(y + 0.1, 0, 1)
     u = x / half
-    level = np.mod(y / np.float32(chest.spacing), 1).astype(np.float32)
+    level = _fraction(y / np.float32(chest.spacing))
     disc = np.exp(-(((level - 0.5) / 0.13) ** 2))
     plates = np.exp(-(((np.abs(level - 0.5) - 0.2) / 0.07) ** 2))
     body = np.clip(1 - np.square(u * u), 0, None) * (1.25 - 0.35 * disc + 0.12 * plates)
     rim = np.exp(-(((np.abs(u) - 0.93) / 0.1) ** 2)) * (0.22 - 0.1 * disc)
-    v = np.mod(level + 0.32, 1) - 0.5
+    v = _fraction(level + 0.32) - 0.5
     pedicles = np.exp(-((((np.abs(u) - 0.6) / 0.2) ** 2 + (v / 0.24) ** 2) ** 2)) * 0.35
-    process = np.exp(-(((u / 0.15) ** 2 + ((np.mod(level + 0.05, 1) - 0.5) / 0.3) ** 2) ** 2)) * 0.35
+    process = np.exp(-(((u / 0.15) ** 2 + ((_fraction(level + 0.05) - 0.5) / 0.3) ** 2) ** 2)) * 0.35
     wings = np.exp(-(((np.abs(u) - 1.25) / 0.45) ** 2 + (v / 0.16) ** 2)) * 0.28
     solid = body + rim + pedicles + process + wings
     return (np.float32(0.62) * solid * smoothstep(scene.body[:, part], 0, 3)).astype(np.float32)
 
 
-def _shoulders(scene: Scene, rng: np.random.Generator) -> list[Dust]:
+def _fraction(value: Grid) -> Grid:
+    """What is left of whole numbers: `np.mod(value, 1)`, which is slow."""
+    return value - np.floor(value)
+
+
+def _shoulders(scene: Scene, rng: np.random.Generator) -> list[Band]:
     """Borders and spines of the shoulder blades, and the arms' bones."""
     chest = scene.chest
     over = _turned_in(scene)
-    drawn: list[Dust] = []
+    drawn: list[Band] = []
     for sign in SIDES.values():
         x, y, swing = chest.middle, chest.top, rng.normal(0, 0.015)
         outer = [(0.335 - over, 0.085), (0.35 - over, 0.14), (0.33 - over, 0.22), (0.31 - over, 0.33)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from training.phantoms.anatomy import SIDES, Build, Chest
 from training.phantoms.canvas import Canvas, Grid, smooth_closed, smoothstep
@@ -35,22 +36,33 @@ def _body(canvas: Canvas, chest: Chest, build: Build, rng: np.random.Generator) 
     halves = np.array([neck, neck, neck + 0.05, 0.24, 0.36, 0.41, wall, wall + 0.005, wall + 0.02 + 0.03 * build.fat])
     depths = np.array([0.56, 0.56, 0.6, 0.66, 0.74, 0.88, 0.95, 1.05, 1.1 + 0.1 * build.fat]) * build.depth
     fine = np.linspace(levels[0], levels[-1], 512)
-    rows = np.clip((canvas.y - levels[0]) / (levels[-1] - levels[0]) * 511, 0, 511).astype(np.int16)
-    half, deep = (_rounded(np.interp(fine, levels, values))[rows] for values in (halves, depths))
+    rows = _rows(canvas, levels[0], levels[-1])
+    half, deep = (_rounded(np.interp(fine, levels, values)).take(rows, mode="clip") for values in (halves, depths))
     u = np.abs(canvas.x - np.float32(chest.middle)) / half
-    trunk = deep * np.sqrt(np.clip(1 - u * u * np.sqrt(u), 0, None))
+    trunk = np.sqrt(u)
+    trunk *= u
+    trunk *= u
+    np.subtract(1, trunk, out=trunk)
+    np.clip(trunk, 0, None, out=trunk)
+    np.sqrt(trunk, out=trunk)
+    trunk *= deep
     for side, sign in SIDES.items():
-        trunk = np.maximum(trunk, _arm(canvas, chest, build, sign, rng.normal(0, 0.02) + 0.02 * (side == "left")))
+        _add_arm(trunk, canvas, chest, build, sign, rng.normal(0, 0.02) + 0.02 * (side == "left"))
     return trunk
 
 
 def _rim(canvas: Canvas, chest: Chest) -> dict[str, Grid]:
     """See `Scene.rim`; read off the wall at 512 heights."""
     low, high = chest.top - 0.02, chest.bottom + 0.1
-    rows = np.clip((canvas.y - np.float32(low)) / np.float32(high - low) * 511, 0, 511).astype(np.int16)
-    heights = np.linspace(low, high, 512)
+    rows, heights = _rows(canvas, low, high), np.linspace(low, high, 512)
     x = canvas.x - np.float32(chest.middle)
-    return {side: chest.wall(side, heights).astype(np.float32)[rows] - sign * x for side, sign in SIDES.items()}
+    walls = {side: chest.wall(side, heights).astype(np.float32).take(rows, mode="clip") for side in SIDES}
+    return {side: walls[side] - sign * x for side, sign in SIDES.items()}
+
+
+def _rows(canvas: Canvas, low: float, high: float) -> npt.NDArray[np.intp]:
+    """Which of 512 heights from `low` to `high` a pixel lies at; those beyond are left to `take`."""
+    return ((canvas.y - np.float32(low)) / np.float32(high - low) * 511).astype(np.intp)
 
 
 def _rounded(values: np.ndarray) -> Grid:
@@ -59,14 +71,19 @@ def _rounded(values: np.ndarray) -> Grid:
     return np.convolve(padded, kernel / kernel.sum(), mode="valid").astype(np.float32)
 
 
-def _arm(canvas: Canvas, chest: Chest, build: Build, sign: int, swing: float) -> Grid:
-    """Path through an upper arm that hangs from the shoulder, a little away from the trunk."""
+def _add_arm(trunk: Grid, canvas: Canvas, chest: Chest, build: Build, sign: int, swing: float) -> None:
+    """The path through an upper arm that hangs from the shoulder, a little away from the trunk, where it is longer."""
+    radius, near = 0.072 + 0.025 * build.fat, 0.405 + 0.02 * build.fat
     x = sign * (canvas.x - np.float32(chest.middle))
-    along = (canvas.y - np.float32(chest.top + 0.05)).astype(np.float32)
-    centre = 0.405 + 0.02 * build.fat + (0.20 + swing) * np.clip(along, 0, None)
-    radius = np.float32(0.072 + 0.025 * build.fat)
-    cross = np.sqrt(np.clip(1 - ((x - centre) / radius) ** 2, 0, None))
-    return (cross * smoothstep(along, -0.09, 0.03) * np.float32(9.5 + 3 * build.fat)).astype(np.float32)
+    columns = np.flatnonzero((x > near - radius).any(0))
+    if not len(columns):
+        return
+    part = np.s_[:, columns[0] : columns[-1] + 1]
+    along = canvas.y[part] - np.float32(chest.top + 0.05)
+    across = (x[part] - (near + (0.20 + swing) * np.clip(along, 0, None))) / np.float32(radius)
+    cross = np.sqrt(np.clip(1 - across**2, 0, None))
+    path = cross * smoothstep(along, -0.09, 0.03) * np.float32(9.5 + 3 * build.fat)
+    np.maximum(trunk[part], path, out=trunk[part])
 
 
 def _lung_depth(canvas: Canvas, chest: Chest, build: Build, lung: dict[str, Grid], heart: Grid) -> Grid:
@@ -75,18 +92,27 @@ def _lung_depth(canvas: Canvas, chest: Chest, build: Build, lung: dict[str, Grid
     Behind the heart and behind the domes of the diaphragm lung goes on, thinner.
     """
     lungs = lung["right"] + lung["left"]
-    inner = np.clip(2 * canvas.blur(lungs, 0.022) - 0.9, 0, 1)
-    shape = 0.42 + 0.58 * np.sqrt(inner)
+    shape = _raised(canvas.blur(lungs, 0.022), 2, -0.9)
+    np.sqrt(shape, out=shape)
+    shape *= 0.58
+    shape += 0.42
     wall = float(np.mean([chest.wall(side, np.array([chest.bottom]))[0] for side in SIDES])) + 0.03
     across = np.sqrt(np.clip(1 - 0.75 * ((canvas.x - np.float32(chest.middle)) / wall) ** 2, 0.1, 1))
     height = smoothstep(canvas.y, chest.top - 0.02, chest.top + 0.30)
     full = (build.depth - 5.5 - 1.5 * build.fat) * (0.38 + 0.62 * height) * across
     crown = float(chest.heart[:, 1].min())
-    behind = 0.24 * heart * np.clip(2 * canvas.blur(heart, 0.035) - 0.9, 0, 1)
+    behind = 0.24 * heart * _raised(canvas.blur(heart, 0.035), 2, -0.9)
     behind *= smoothstep(canvas.y, crown, crown + 0.16) * smoothstep(-canvas.y, -chest.bottom, -chest.bottom + 0.13)
-    recess = 0.16 * (1 - lungs - heart) * np.clip(2.2 * canvas.blur(lungs, 0.016) - 0.15, 0, 1)
+    recess = 0.16 * (1 - lungs - heart) * _raised(canvas.blur(lungs, 0.016), 2.2, -0.15)
     recess *= smoothstep(canvas.y, min(chest.dome.values()) - 0.05, min(chest.dome.values()) + 0.03)
     return canvas.blur((full * (lungs * shape + behind + recess)).astype(np.float32), 0.0015)
+
+
+def _raised(blurred: Grid, slope: float, offset: float) -> Grid:
+    """What is blurred, times a slope, plus an offset, within 0..1; in place."""
+    blurred *= np.float32(slope)
+    blurred += np.float32(offset)
+    return np.clip(blurred, 0, 1, out=blurred)
 
 
 def _share(canvas: Canvas, rng: np.random.Generator) -> Grid:
@@ -114,13 +140,16 @@ def _great_vessels(scene: Scene, rng: np.random.Generator) -> None:
     centre = (float(knob[0]) - 0.02, float(knob[1]))
     scene.tissue += 1.6 * canvas.sphere(centre, (0.036, 0.034))
     path = np.array([centre, (chest.middle + 0.035, centre[1] + 0.12), (chest.middle + 0.02, chest.bottom + 0.05)])
-    aorta = canvas.splat(canvas.tube(path, scene.cm(1.1))) * build.cm
-    scene.depth *= 1 - 0.5 * np.clip(aorta / 2, 0, 1) * scene.heart
-    scene.tissue += 0.25 * aorta
+    where, aorta = canvas.splat_part(canvas.tube(path, scene.cm(1.1)))
+    aorta *= np.float32(build.cm)
+    scene.depth[where] *= 1 - 0.5 * np.clip(aorta / 2, 0, 1) * scene.heart[where]
+    scene.tissue[where] += 0.25 * aorta
     if build.age > 62 and rng.random() < 0.5:
         turn = np.linspace(-1.9, 0.6, 24)
         arc = np.stack([centre[0] + 0.033 * np.cos(turn), centre[1] + 0.031 * np.sin(turn)], axis=1)
-        scene.bone += rng.uniform(1, 3) * canvas.splat(canvas.tube(arc, scene.cm(0.09))) * build.cm
+        chalk = rng.uniform(1, 3)
+        where, wall = canvas.splat_part(canvas.tube(arc, scene.cm(0.09)))
+        scene.bone[where] += np.float32(chalk * build.cm) * wall
     ball = (chest.heart[:, 0].mean() + 0.02, chest.heart[:, 1].mean())
     half = 0.5 * np.ptp(chest.heart, axis=0)
     scene.tissue += (
@@ -145,8 +174,9 @@ def _airways(scene: Scene, rng: np.random.Generator) -> None:
 def _abdomen(scene: Scene, rng: np.random.Generator) -> None:
     """A denser belly, the stomach's bubble under the left dome, loops of bowel with gas."""
     canvas, chest, build = scene.canvas, scene.chest, scene.build
-    below = smoothstep(canvas.y, min(chest.dome.values()), chest.bottom + 0.06) * (1 - scene.lungs)
-    scene.tissue += scene.belly() * (1 - scene.lungs)
+    outside = 1 - scene.lungs
+    below = smoothstep(canvas.y, min(chest.dome.values()), chest.bottom + 0.06) * outside
+    scene.tissue += scene.belly() * outside
     if rng.random() < 0.75:
         line = chest.diaphragm("left")
         place = line[np.argmin(line[:, 1])] if rng.random() < 0.8 else line[len(line) // 2]

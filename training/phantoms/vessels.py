@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from training.phantoms.anatomy import SIDES
-from training.phantoms.canvas import Dust, band, bezier, round_profile
+from training.phantoms.canvas import bezier
 from training.phantoms.scene import Scene
 from training.phantoms.shape_model import Points
+from training.phantoms.strokes import Band, round_profile
 
 __all__ = ["Tree", "add_vessels", "grow"]
 
@@ -61,7 +62,7 @@ def grow(
     return Tree(*(np.concatenate(parts) for parts in zip(*pieces, strict=True)))
 
 
-def tree_dust(scene: Scene, tree: Tree, *, scale: float = 1.0) -> list[Dust]:
+def tree_dust(scene: Scene, tree: Tree, *, scale: float = 1.0) -> list[Band]:
     """The tree's tubes, all radii multiplied by `scale`; splats to cm along the beam."""
     # The last twigs are drawn where they are not far thinner than a pixel: below that they are an even haze.
     visible = tree.radius * scale > 0.9 * scene.canvas.pixel * scene.build.cm
@@ -69,18 +70,19 @@ def tree_dust(scene: Scene, tree: Tree, *, scale: float = 1.0) -> list[Dust]:
     return [_pieces(scene, tree, part, scale) for part in parts if part.any()]
 
 
-def _pieces(scene: Scene, tree: Tree, chosen: npt.NDArray[np.bool_], scale: float) -> Dust:
+def _pieces(scene: Scene, tree: Tree, chosen: npt.NDArray[np.bool_], scale: float) -> Band:
     start, end, radius = tree.start[chosen], tree.end[chosen], scale * tree.radius[chosen]
     run = end - start
     span = np.maximum(np.hypot(*run.T), 1e-9)
     steps = max(2, int(np.ceil(1.4 * span.mean() / scene.canvas.pixel / 1.05)))
     t = (np.arange(steps) + 0.5) / steps
     half = np.stack([-run[:, 1], run[:, 0]], 1) * (radius / scene.build.cm / span)[:, None]
-    points = start[:, None, :] + run[:, None, :] * t[None, :, None]
+    points = run.T[:, :, None] * t
+    points += start.T[:, :, None]
     volume = np.repeat(np.pi * radius**2 / scene.build.cm * span / steps, steps)
-    halves = np.repeat(half, steps, axis=0)
+    halves = np.repeat(half.T, steps, axis=1).T
     widest = 2 * scene.cm(1.3 * float(radius.mean())) / scene.canvas.pixel
-    return band(points.reshape(-1, 2), halves, volume, int(np.clip(np.ceil(widest / 1.2), 1, 60)), round_profile)
+    return Band(points.reshape(2, -1).T, halves, volume, int(np.clip(np.ceil(widest / 1.2), 1, 60)), round_profile)
 
 
 def lung_tree(scene: Scene, rng: np.random.Generator, side: str) -> Tree:
@@ -101,27 +103,24 @@ def lung_tree(scene: Scene, rng: np.random.Generator, side: str) -> Tree:
 def add_vessels(scene: Scene, rng: np.random.Generator) -> None:
     """Draw hila and trees; what leaves the lungs is cut off, and they fade before they reach the pleura."""
     canvas = scene.canvas
-    vessels: list[Dust] = []
-    airways: list[Dust] = []
+    vessels: list[Band] = []
+    airways: list[Band] = []
     for side in SIDES:
         tree = lung_tree(scene, rng, side)
         vessels += tree_dust(scene, tree) + _hilum(scene, rng, side)
         large = tree.generation < 4
         parts = (tree.start + 0.006, tree.end + 0.006, tree.radius * 1.5, tree.generation)
         airways += tree_dust(scene, Tree(*(part[large] for part in parts)))
-    scene.bronchi += canvas.splat(*airways)
+    where, part = canvas.splat_part(*airways)
+    scene.bronchi[where] += part
     between = np.abs(canvas.x - np.float32(scene.chest.middle)) < 0.13
     room = np.clip(canvas.blur(np.maximum(scene.lungs, between), 0.016) * 2.2 - 1.1, 0, 1)
-    scene.vessels += (
-        canvas.splat(*vessels)
-        * room
-        * np.clip(scene.depth / 5, 0, 1)
-        * (1 - 0.6 * scene.heart)
-        * np.float32(rng.uniform(1.5, 2.2))
-    )
+    where, part = canvas.splat_part(*vessels)
+    thick = room[where] * np.clip(scene.depth[where] / 5, 0, 1) * (1 - 0.6 * scene.heart[where])
+    scene.vessels[where] += part * thick * np.float32(rng.uniform(1.5, 2.2))
 
 
-def _hilum(scene: Scene, rng: np.random.Generator, side: str) -> list[Dust]:
+def _hilum(scene: Scene, rng: np.random.Generator, side: str) -> list[Band]:
     """The pulmonary artery and its branches up and down, as dust in cm."""
     sign, root = SIDES[side], scene.chest.hilum(side)
     down = rng.uniform(0.09, 0.13)
@@ -132,4 +131,4 @@ def _hilum(scene: Scene, rng: np.random.Generator, side: str) -> list[Dust]:
     big = scene.cm(rng.uniform(0.65, 0.9))
     dust = [scene.canvas.tube(path, np.linspace(1.05, 0.45, len(path)) * big)]
     dust.append(scene.canvas.tube(up, np.linspace(0.75, 0.3, len(up)) * big))
-    return [(x, y, volume * np.float32(scene.build.cm)) for x, y, volume in dust]
+    return [band.times(scene.build.cm) for band in dust]

@@ -86,19 +86,21 @@ class Augment(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         crop: the classifier's view: the centre, a random place, or a random place and size (`scale`, `ratio`).
-        scale: a resized crop's share of the area.
+        scale: a resized crop's share of the area; above 1 it juts out over the field.
         ratio: a resized crop's width to height.
         flip: chance of a mirror image.
         rotation: largest angle, in degrees, to either side.
         contrast: largest relative change of the contrast.
+        gamma: how far the exponent of grey values goes: from 1 / (1 + gamma) to 1 + gamma.
     """
 
     crop: Literal["centre", "random", "resized"] = "centre"
-    scale: tuple[Share, Share] = (0.08, 1.0)
+    scale: tuple[Rate, Rate] = (0.08, 1.0)
     ratio: tuple[Rate, Rate] = (0.75, 4 / 3)
     flip: Share = 0.0
     rotation: NotNegative = 0.0
     contrast: NotNegative = 0.0
+    gamma: NotNegative = 0.0
 
 
 class Source(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from torch.nn.functional import avg_pool2d
 from torch.utils.data import DataLoader
 
 from cxredge.errors import UsageError
@@ -32,7 +33,7 @@ def moved(drawn_: Drawn, image: torch.Tensor, size: tuple[int, int]) -> torch.Te
     masks = torch.cat([image, 1 - image, image * 0.5])
     found, outlines, known = apply(drawn_, image, masks, KNOWN, size=size, masks_size=size)
     order = [1, 0, 2] if drawn_.flip else [0, 1, 2]
-    if drawn_.contrast == 1 and not drawn_.angle:  # beyond the field, 1 - image is not 1 - 0
+    if drawn_.contrast == drawn_.gamma == 1 and not drawn_.angle:  # beyond the field, 1 - image is not 1 - 0
         assert torch.allclose(outlines[order], torch.cat([found, 1 - found, found * 0.5]), atol=1e-5)
     assert known.tolist() == [True, True, False]
     return found
@@ -46,6 +47,15 @@ def test_nothing_drawn_changes_nothing() -> None:
 def test_a_crop_is_a_slice() -> None:
     image = field()
     assert torch.allclose(moved(Drawn((5, 9, 32, 40)), image, (32, 40)), image[:, 5:37, 9:49], atol=1e-5)
+
+
+def test_a_crop_beyond_the_field_shows_all_of_it_with_black_around() -> None:
+    image = field()
+    far = Drawn((-24, -32, 96, 128))
+    found, outlines, _ = apply(far, image, image.repeat(3, 1, 1), KNOWN, size=(96, 128), masks_size=(48, 64))
+    assert torch.allclose(outlines[1:2, 12:36, 16:48], avg_pool2d(image, 2), atol=1e-5)
+    assert torch.allclose(found[:, 24:72, 32:96], image, atol=1e-5)
+    assert max(found[:, :24].max(), found[:, :, 96:].max()) < 1e-5
 
 
 def test_a_flip_exchanges_the_lungs() -> None:
@@ -84,8 +94,14 @@ def test_contrast_keeps_the_mean_and_the_range() -> None:
     assert strong.min() == 0 and strong.max() == 1
 
 
+def test_gamma_bends_the_curve_and_keeps_its_ends() -> None:
+    image = field()
+    found = moved(Drawn((0, 0, 48, 64), gamma=2.0), image, (48, 64))
+    assert torch.allclose(found, image.clamp(0, 1).square(), atol=1e-4)
+
+
 def test_what_is_drawn_lies_in_its_ranges() -> None:
-    wide = Augment(size=(20, 20), scale=(0.3, 0.9), flip=0.5, rotate=5, contrast=0.1)
+    wide = Augment(size=(20, 20), scale=(0.3, 0.9), flip=0.5, rotate=5, contrast=0.1, gamma=0.5)
     rng = np.random.default_rng(1)
     found = [wide.draw(rng, 48, 64) for _ in range(500)]
     areas = [d.box[2] * d.box[3] / (48 * 64) for d in found]
@@ -94,6 +110,12 @@ def test_what_is_drawn_lies_in_its_ranges() -> None:
     assert 0.4 < np.mean([d.flip for d in found]) < 0.6
     assert 4.9 < max(d.angle for d in found) <= 5 and -5 <= min(d.angle for d in found) < -4.9
     assert 0.9 <= min(d.contrast for d in found) < 0.91
+    assert 1 / 1.5 <= min(d.gamma for d in found) < 0.68 and 1.47 < max(d.gamma for d in found) <= 1.5
+    far = [Augment(scale=(0.8, 2.0)).draw(rng, 48, 64).box for _ in range(300)]
+    assert max(height * width for _, _, height, width in far) > 1.8 * 48 * 64
+    for top, left, height, width in far:
+        assert (height <= 48 and width <= 64) or (height >= 48 and width >= 64)
+        assert min(0, 48 - height) <= top <= max(0, 48 - height) and min(0, 64 - width) <= left <= max(0, 64 - width)
     shifted = {Augment(size=(44, 60)).draw(rng, 48, 64).box for _ in range(500)}
     assert {box[2:] for box in shifted} == {(44, 60)}
     assert {box[0] for box in shifted} == set(range(5)) == {box[1] for box in shifted}
@@ -101,7 +123,16 @@ def test_what_is_drawn_lies_in_its_ranges() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"scale": (0, 1)}, {"scale": (0.9, 0.5)}, {"flip": 2}, {"size": (0, 4)}, {"contrast": -1}, {"rotate": math.nan}],
+    [
+        {"scale": (0, 1)},
+        {"scale": (0.5, 5)},
+        {"scale": (0.9, 0.5)},
+        {"flip": 2},
+        {"size": (0, 4)},
+        {"contrast": -1},
+        {"rotate": math.nan},
+        {"gamma": -1},
+    ],
 )
 def test_ranges_that_cannot_be_drawn_from(options: dict[str, object]) -> None:
     with pytest.raises(UsageError):

@@ -8,12 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
+from cxredge.result import LABELS
 from tests.support.toy_training import toy_recipe
 from training.errors import RecipeError
 from training.fit.run import options_of
 from training.fit.sources import PHANTOM_FOLDS, augment_of
 from training.methods import METHODS
 from training.recipes import Recipe, adjusted, digest, find, names, parse
+
+SHIPPED = tuple(METHODS)
+"""Without the toy, which is a method only while these tests run."""
 
 
 @pytest.mark.parametrize("name", names())
@@ -25,7 +29,8 @@ def test_a_shipped_recipe_fits_its_method_and_its_data(name: str) -> None:
     assert recipe.method in METHODS
     options = options_of(recipe)
     branches = [stage.name for stage in recipe.stages if stage.name != "unet"]
-    assert branches == (["global", "local", "fusion"] if recipe.method == "ag_cnn" else ["classifier"])
+    classifier = ["global", "local", "fusion"] if recipe.method == "ag_cnn" else ["classifier"]
+    assert branches == ([] if name == "unet" else classifier)
     for stage in recipe.stages:
         augment_of(stage.augment, stage.name, options)
         for source in recipe.sources(stage):
@@ -39,6 +44,42 @@ def test_the_mean_of_the_papers_figures_is_the_mean_that_it_reports(name: str) -
     assert paper is not None
     assert paper.mean is not None
     assert sum(paper.auroc.values()) / len(paper.auroc) == pytest.approx(paper.mean, abs=0.0012)
+
+
+def test_all_methods_have_one_budget_on_nih() -> None:
+    """Equal but for the loss, AG-CNN's three stages of ten epochs, and what makes the method."""
+    theirs = ("backbone", "ten_crops")
+    found = {name: find(f"{name}-nih") for name in SHIPPED}
+    one = found["chexnet"]
+    alone = find("unet")
+    for name, recipe in found.items():
+        assert recipe.data == one.data and recipe.stages[0] == one.stages[0]
+        assert {k: v for k, v in recipe.options.items() if k not in theirs} == one.options
+        stages = [stage for stage in recipe.stages if stage.name != "unet"]
+        assert sum(stage.epochs for stage in stages) == one.stages[-1].epochs == 30
+        for stage in stages:
+            own = {"name": "classifier", "epochs": 30, "loss": one.stages[-1].loss}
+            assert msgspec.structs.replace(stage, **own) == one.stages[-1], name
+    assert alone.options == one.options
+    assert msgspec.structs.replace(alone.stages[0], epochs=one.stages[0].epochs) == one.stages[0]
+
+
+def test_every_method_has_a_proof_on_the_same_phantoms_with_nothing_switched_off() -> None:
+    """`benchmarks/learning.py` runs them. All diseases occur, so the mean AUROC is over fourteen."""
+    recipes = [find(f"{name}-phantoms") for name in SHIPPED]
+    assert [recipe.method for recipe in recipes] == list(SHIPPED)
+    for recipe in recipes:
+        options = options_of(recipe)
+        assert all(getattr(options, switch) for switch in options.switches())
+        assert (recipe.data, options.field, options.mask) == (recipes[0].data, 96, 48)
+        assert all(not stage.data for stage in recipe.stages)
+    drawn = recipes[0].data[0].options
+    assert set(drawn["prevalence"]) == set(LABELS)
+    assert drawn["test"] * min(drawn["prevalence"].values()) >= 40
+
+
+def test_the_proof_trains_the_unet_where_its_masks_are_used() -> None:
+    assert [stage.name for stage in find("cxr_irnet-phantoms").stages] == ["unet", "classifier"]
 
 
 FIGURES = {

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 from training.checkpoint import patient_tag, read
 from training.data import PhantomDataset
@@ -18,6 +19,7 @@ from training.fit.cli import fit
 from training.fit.drawn import _one
 from training.fit.sources import Places, _placed, augment_of, folds_of, open_source_of
 from training.methods.base import Options
+from training.phantoms import generate
 from training.recipes import Augment, Optimiser, Source, Stage
 
 SMALL = Options(field=64, crop=64, mask=32, unet_width=4, unet_depth=2, channels=1)
@@ -59,6 +61,33 @@ def test_folds_of_phantoms_share_no_seed_and_boxes_lie_in_the_field(tmp_path: Pa
         for box in boxes:
             assert 0 <= box.left < box.right <= 1
             assert 0 <= box.top < box.bottom <= 1
+
+
+def test_guessed_hearts_are_learned_from_and_never_scored_on(tmp_path: Path) -> None:
+    """Phantoms in Montgomery's layout: the guess is near the heart that was drawn, and only training sees it."""
+    drawn, folder = {}, tmp_path / "CXR_png"
+    for name in ("CXR_png", "ManualMask/leftMask", "ManualMask/rightMask"):
+        (tmp_path / name).mkdir(parents=True)
+    for seed in range(10):
+        found, name = generate(seed, size=128, findings={}, devices=False), f"MCUCXR_{seed:04d}_0.png"
+        Image.fromarray(np.uint8(found.image * 255)).save(folder / name)
+        for side, mask in zip(("left", "right"), found.masks, strict=False):
+            Image.fromarray(np.uint8(mask * 255)).save(tmp_path / "ManualMask" / f"{side}Mask" / name)
+        drawn[name] = found.masks[2]
+    source = Source(kind="montgomery", split="random", options={"hearts": "guessed"})
+    opened = open_source_of(
+        source, Places(None, {"montgomery": tmp_path}, tmp_path / "cache", say=lambda _: None), SMALL
+    )
+    train, test = opened.samples("train"), opened.samples("test")
+    assert len(train) and len(test)
+    for index in range(len(train)):
+        item = train[index]
+        truth = drawn[train.describe(index).split("/")[-1]].reshape(32, 4, 32, 4).mean((1, 3)) > 0.5
+        guess = item["masks"][2].numpy() > 0.5
+        assert item["masks_known"].tolist() == [True, True, True]
+        assert 2 * (guess & truth).sum() / (guess.sum() + truth.sum()) > 0.8
+        assert (item["masks"].sum(0) < 1.02).all()  # it ends where the lungs begin
+    assert test[0]["masks_known"].tolist() == [True, True, False]
 
 
 def test_severity_is_raised_where_a_recipe_asks() -> None:

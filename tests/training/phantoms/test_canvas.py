@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from training.phantoms.canvas import Canvas, smooth_closed
 from training.phantoms.shape_model import Similarity
+from training.phantoms.strokes import Band, even
 
 
 def pose(angle: float = 0.1, scale: float = 1.1) -> Similarity:
@@ -46,15 +47,53 @@ def test_coverage_outside_the_picture(canvas: Canvas) -> None:
     assert canvas.coverage(circle(5.0)).min() > 0.99
 
 
+def loose(x: np.ndarray, y: np.ndarray, volume: np.ndarray) -> Band:
+    """Single grains."""
+    return Band(np.stack([x, y], 1), np.zeros((len(x), 2)), volume, 1, even)
+
+
 def test_splat_keeps_mass(canvas: Canvas) -> None:
     rng = np.random.default_rng(0)
-    x, y, volume = (rng.uniform(low, high, 5000).astype(np.float32) for low, high in ((-0.3, 0.3), (-0.3, 0.3), (0, 1)))
-    assert canvas.splat((x, y, volume)).sum() * canvas.pixel**2 == pytest.approx(volume.sum(), rel=1e-4)
+    x, y, volume = (rng.uniform(low, high, 5000) for low, high in ((-0.3, 0.3), (-0.3, 0.3), (0, 1)))
+    assert canvas.splat(loose(x, y, volume)).sum() * canvas.pixel**2 == pytest.approx(volume.sum(), rel=1e-4)
+
+
+def test_splat_agrees_with_a_histogram(canvas: Canvas) -> None:
+    """NumPy's 2-D histogram of half pixels, shared among pixels; half of the grains lie outside the picture."""
+    rng = np.random.default_rng(3)
+    x, y, volume = rng.uniform(-0.9, 0.9, 20000), rng.uniform(-0.9, 0.9, 20000), rng.uniform(0, 1, 20000)
+    places = canvas.pixels(np.stack([x, y], 1))
+    edges = np.arange(-2, 2 * 128 + 3) / 2
+    fine, _, _ = np.histogram2d(places[:, 1], places[:, 0], bins=(edges, edges), weights=volume)
+    rows = sum(share * fine[1 + i : 257 + i : 2] for i, share in enumerate((0.25, 0.75, 0.75, 0.25)))
+    shared = sum(share * rows[:, 1 + i : 257 + i : 2] for i, share in enumerate((0.25, 0.75, 0.75, 0.25)))
+    expected = shared / canvas.pixel**2
+    drawn = canvas.splat(loose(x, y, volume))
+    # Rounding may put a grain beside its border: few pixels differ, by little.
+    assert np.quantile(np.abs(drawn - expected), 0.999) < 1e-4 * expected.max()
+    assert np.abs(drawn - expected).mean() < 1e-5 * expected.mean()
+
+
+def test_part_of_a_splat_is_all_of_it(canvas: Canvas) -> None:
+    tube = canvas.tube(np.array([(-0.7, -0.1), (0.1, 0.2)]), 0.03)  # begins beyond the picture's edge
+    where, part = canvas.splat_part(tube)
+    drawn = canvas.splat(tube)
+    assert np.array_equal(drawn[where], part)
+    assert drawn.sum() == pytest.approx(part.sum())
+    assert 0 < part.size < 0.5 * drawn.size
+    assert canvas.splat(tube.times(3.0)) == pytest.approx(3 * drawn, rel=1e-5)
 
 
 def test_splat_outside_the_picture_draws_nothing(canvas: Canvas) -> None:
-    far = np.full(10, 4.0, np.float32)
-    assert not canvas.splat((far, far, far)).any()
+    far = np.full(10, 4.0)
+    for x, y in ((far, far), (-far, 0 * far), (0 * far, -far)):
+        assert not canvas.splat(loose(x, y, far)).any()
+
+
+@pytest.mark.parametrize("centre", [(0.0, 0.0), (0.47, -0.3), (3.0, 0.0)])
+def test_sphere_is_cut_off_by_nothing_but_the_picture(canvas: Canvas, centre: tuple[float, float]) -> None:
+    whole = np.sqrt(np.clip(1 - canvas.disc(centre, (0.11, 0.07), 0.7), 0, None))
+    assert np.array_equal(canvas.sphere(centre, (0.11, 0.07), 0.7), whole)
 
 
 def test_tube_is_as_thick_as_a_tube(canvas: Canvas) -> None:

@@ -9,6 +9,7 @@ from scipy.ndimage import binary_dilation, center_of_mass, label
 from cxredge.errors import UsageError
 from cxredge.result import LABELS, STRUCTURES
 from training.phantoms import Phantom, PhantomPool, batch, generate, sample_findings
+from training.phantoms.findings import stream
 
 SIZE = 160
 
@@ -37,6 +38,12 @@ def test_processes_draw_the_same() -> None:
     with PhantomPool(2) as pool:
         there = list(pool.stream(seeds, size=96))
     assert all(same(a, b) for a, b in zip(batch(seeds, size=96), there, strict=True))
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**32 - 1, 2**32, 2**70])
+def test_random_numbers_are_those_of_the_seed_and_the_purpose(seed: int) -> None:
+    expected = np.random.default_rng([seed, *b"pose"]).random(4)
+    assert np.array_equal(stream(seed, "pose").random(4), expected)
 
 
 def test_shapes_and_ranges(healthy: list[Phantom]) -> None:

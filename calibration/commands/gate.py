@@ -1,0 +1,67 @@
+"""`python -m calibration gate`."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from calibration.commands.options import FILE, judging
+
+__all__ = ["gate"]
+
+
+@click.command()
+@click.argument("fp32", type=FILE)
+@click.argument("int8", type=FILE)
+@click.option("--data", required=True, type=FILE, help="Table of held-out cases.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Stem of the report: OUT.json, .md, .png.")
+@judging
+def gate(
+    fp32: Path, int8: Path, data: Path, out: Path, explain: bool, as_json: bool, engines: tuple[str, ...],
+    thresholds: Path | None, rounds: int, resamples: int, time_limit: float,
+) -> None:  # fmt: skip
+    """Compare the graphs FP32 and INT8 on held-out cases. Exit code 1 where INT8 does not pass."""
+    from calibration.cases import read_table
+    from calibration.errors import CalibrationError, Problem
+    from calibration.judge import Judge
+    from calibration.planes import geometry_of, prepare
+    from calibration.reports import gate_report, write_gate
+    from calibration.seen import refuse_seen
+    from calibration.thresholds import read_points
+    from export.graphfile import open_graph
+
+    one, other, table = open_graph(fp32), open_graph(int8), read_table(data)
+    if other.precision != "int8" or other.metadata.get("fp32_sha256") not in (None, one.sha256):
+        raise CalibrationError(Problem.GATE, f"{int8} is not an INT8 graph made of {fp32}")
+    refuse_seen(one, table.tags)
+    refuse_seen(other, table.tags)
+    with tempfile.TemporaryDirectory(prefix="cxredge-gate-") as folder:
+        judge = Judge(
+            one,
+            prepare(table, geometry_of(one), Path(folder)),
+            engines,
+            None if thresholds is None else read_points(thresholds),
+            resamples=resamples,
+            limit_seconds=time_limit,
+            say=lambda line: click.echo(line, err=True),
+        )
+        report = judge.judge(other, rounds=rounds)
+    write_gate(report, out)
+    if explain:
+        click.echo(_explained(int8))
+    click.echo(json.dumps(report, indent=1) if as_json else gate_report(report))
+    if not report["passed"]:
+        raise CalibrationError(Problem.GATE, _first(report))
+
+
+def _first(report: dict[str, Any]) -> str:
+    return next(f"{row['engine']}: {row['reasons'][0]}" for row in report["engines"] if row["reasons"])
+
+
+def _explained(int8: Path) -> str:
+    told = int8.with_name("quantisation.md")
+    return told.read_text(encoding="utf-8") if told.is_file() else f"{told} is not there: quantize writes it"

@@ -1,0 +1,143 @@
+"""Matter on its way to the picture: bent bands of grains, and how grains become mean thicknesses of pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from training.phantoms.filters import Grid
+from training.phantoms.shape_model import Points
+
+__all__ = ["Band", "Floats", "Part", "Profile", "even", "grains", "round_profile", "splatted"]
+
+Floats = npt.NDArray[np.float32]
+Profile = Callable[[Floats], Floats]
+"""Thickness at places -1..1 across a band, relative to the volume's; equal ones must be equal as keys."""
+
+
+def round_profile(across: Floats) -> Floats:
+    """Chord of a circle at places -1..1 across it, relative to its mean."""
+    return np.float32(4 / np.pi) * np.sqrt(1 - across * across)
+
+
+def even(across: Floats) -> Floats:
+    """The same thickness everywhere."""
+    return np.ones_like(across)
+
+
+Part = tuple[slice, slice]
+"""Rows and columns of a picture."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Band:
+    """Matter along a path, to be projected; folds add up, so that it is dense where it is seen edge-on.
+
+    Attributes:
+        path: (S, 2), its middle line as projected, sampled finer than a pixel, in the chest's frame.
+        half_width: (S, 2), the projected vector from the middle line to the edge.
+        volume: (S,), what each sample stands for: true (not projected) length times width, times a thickness.
+        count: grains across it at each place.
+        profile: thickness across the band.
+    """
+
+    path: Points
+    half_width: Points
+    volume: Points
+    count: int
+    profile: Profile
+
+    def times(self, factor: float) -> Self:
+        """The same band, that much denser."""
+        return replace(self, volume=self.volume * factor)
+
+
+@lru_cache(maxsize=64)
+def _across(count: int, places: int) -> Floats:
+    """Where grains lie across a band (count, places).
+
+    From place to place they shift by the golden ratio: a lattice askew to the pixels, that leaves no moire.
+    """
+    shift = (np.arange(places) * 0.6180339887) % 1
+    return ((np.arange(count)[:, None] + shift) / count * 2 - 1).astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _thickness(count: int, places: int, profile: Profile) -> Floats:
+    return profile(_across(count, places))
+
+
+def grains(bands: Sequence[Band], turn: Points, shift: Points) -> tuple[Floats, Floats, Floats]:
+    """All grains of the bands: x, y and volume; places are `path @ turn + shift`."""
+    total = sum(len(band.path) * band.count for band in bands)
+    x, y, volume = (np.empty(total, np.float32) for _ in range(3))
+    done = 0
+    for band in bands:
+        shape = band.count, len(band.path)
+        part = slice(done, done + shape[0] * shape[1])
+        places = 1 << (shape[1] - 1).bit_length()  # so that few tables serve all
+        across = _across(shape[0], places)[:, : shape[1]]
+        thickness = _thickness(shape[0], places, band.profile)[:, : shape[1]]
+        path = (turn.T @ band.path.T + shift[:, None]).astype(np.float32)
+        half = (turn.T @ band.half_width.T).astype(np.float32)
+        for out, middle, edge in zip((x, y), path, half, strict=True):
+            row = np.multiply(across, edge, out=out[part].reshape(shape))
+            row += middle
+        np.multiply(thickness, (band.volume / band.count).astype(np.float32), out=volume[part].reshape(shape))
+        done = part.stop
+    return x, y, volume
+
+
+def splatted(x: Floats, y: Floats, volume: Floats, size: int) -> tuple[Part, Grid]:
+    """Volume that falls on each of size x size pixels, times 16; places in half pixels, 2 is the picture's border.
+
+    Grains are counted in quarters of pixels, then shared bilinearly among the pixels around each quarter. What is
+    returned is the part of the picture that is touched.
+    """
+    left, wide = _bounds(x, 2 * size)
+    top, high = _bounds(y, 2 * size)
+    if wide <= 0 or high <= 0:
+        return np.s_[0:0, 0:0], np.zeros((0, 0), np.float32)
+    where = y.astype(np.int32)
+    where *= wide
+    where += x.astype(np.int32)
+    where -= top * wide + left
+    fine = np.zeros(wide * high, np.float32)
+    np.add.at(fine, where, volume)
+    part = _halved(fine.reshape(high, wide))
+    column, row = left // 2, top // 2
+    c0, r0, c1, r1 = max(column, 0), max(row, 0), min(column + part.shape[1], size), min(row + part.shape[0], size)
+    return np.s_[r0:r1, c0:c1], part[r0 - row : r1 - row, c0 - column : c1 - column]
+
+
+def _bounds(at: Floats, last: int) -> tuple[int, int]:
+    """The first half pixel of the part that is touched, and how many: even, with two pixels to spare on each side.
+
+    Grains beyond the picture's reach are laid, in place, on the outermost half pixels of the part, which are unused.
+    """
+    low, high = float(at.min(initial=np.inf)), float(at.max(initial=-np.inf))
+    first = 2 * int(max(low, 1) / 2) - 4
+    count = 2 * int(min(high, last + 2) / 2) + 6 - first if high >= 1 and low < last + 3 else 0
+    if low < 1 or high >= last + 3:
+        np.clip(at, first, first + count - 1, out=at)
+    return first, count
+
+
+def _halved(fine: Grid) -> Grid:
+    """Pairs of rows and of columns joined, each giving a quarter of itself to its nearer neighbour; borders dropped."""
+    rows = _joined(fine[0::2], fine[1::2])
+    columns = rows.T
+    return _joined(columns[0::2], columns[1::2]).T
+
+
+def _joined(first: Grid, second: Grid) -> Grid:
+    both = first[1:-1] + second[1:-1]
+    both *= 3
+    both += second[:-2]
+    both += first[2:]
+    return both
