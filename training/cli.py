@@ -104,6 +104,7 @@ def _text(found: dict[str, Any]) -> str:
         ("backbone", found["options"]["backbone"]),
         ("classifier", _cost(found) + f", one view of {' x '.join(map(str, found['view']))}"),
         ("U-Net", _cost(found["unet"])),
+        *([("gate", _cost(found["gate"]))] if found["gate"] else []),
         ("graph", _cost(found["graph"])),
         ("input", _shape(found["input"]["name"], found["input"]["shape"]) + ", 0..1"),
         ("outputs", ", ".join(_shape(name, shape) for name, shape in found["outputs"].items())),

@@ -21,7 +21,7 @@ from training.fit.optimise import global_mean, known_loss, make_loss, make_optim
 from training.methods.base import Method
 from training.recipes import Stage
 
-__all__ = ["ClassifierStage", "StageModule", "UNetStage", "make_stage"]
+__all__ = ["ClassifierStage", "StageModule", "UNetStage", "choose_branch", "make_stage"]
 
 
 class StageModule(lightning.LightningModule):
@@ -144,8 +144,10 @@ class ClassifierStage(StageModule):
 
     def _freeze(self) -> None:
         self.model.requires_grad_(True)
-        _choose_branch(self.model, None if self.stage.name == "classifier" else self.stage.name)
+        choose_branch(self.model, None if self.stage.name == "classifier" else self.stage.name)
         self.model.unet.requires_grad_(False)
+        if self.model.gate is not None:
+            self.model.gate.requires_grad_(False)
 
     def train(self, mode: bool = True) -> ClassifierStage:
         """As torch's, but the U-Net's running statistics must not move."""
@@ -186,7 +188,7 @@ class UNetStage(StageModule):
     """The U-Net, over the whole field; structures that an image's annotator did not draw cost nothing."""
 
     def _freeze(self) -> None:
-        _choose_branch(self.model, None)
+        choose_branch(self.model, None)
         self.model.requires_grad_(False)
         self.model.unet.requires_grad_(True)
 
@@ -223,6 +225,10 @@ def make_stage(model: Method[Any], stage: Stage, folds: Folds) -> StageModule:
     """
     if stage.name == "unet":
         return UNetStage(model, stage, folds)
+    if stage.name == "gate":
+        from training.fit.gate import GateStage  # it is built on this file
+
+        return GateStage(model, stage, folds)
     if (stage.name == "classifier") == hasattr(model, "set_stage"):
         raise RecipeError(Code.BAD_ARGUMENT, f"the method {model.name!r} has no stage {stage.name!r}")
     if stage.watch == "auroc" and not measurable(folds.validation.truth()).any():
@@ -234,7 +240,8 @@ def make_stage(model: Method[Any], stage: Stage, folds: Folds) -> StageModule:
     return ClassifierStage(model, stage, folds)
 
 
-def _choose_branch(model: nn.Module, name: str | None) -> None:
+def choose_branch(model: nn.Module, name: str | None) -> None:
+    """Let one branch of AG-CNN learn, or all of them; other methods have none."""
     chooser = getattr(model, "set_stage", None)
     if chooser is not None:
         chooser(name)
