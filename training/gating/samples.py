@@ -12,9 +12,9 @@ import torch
 
 from cxredge.result import LABELS
 from training.fit.folds import SampleSet
-from training.gating.bank import FOLDS, bank_of
+from training.gating.bank import FOLDS, bank_of, kinds_of
 from training.gating.views import Plane, Pose, draw_pose, plain_view, varied_view
-from training.others import spoil
+from training.others import SPOILT, choose, spoil
 
 __all__ = ["GateSamples", "answers"]
 
@@ -84,9 +84,22 @@ class GateSamples:
         """No disease is known of any."""
         return np.full((len(self), len(LABELS)), np.nan)
 
+    def kinds(self) -> list[str]:
+        """What each sample of a fold that is measured on shows: a pose, or what is drawn."""
+        chests = [name for chest in range(len(self.chests)) for name in ("as it is", _named(_in_turn(chest)))]
+        drawn = kinds_of(self.others, self.fold, self.seed)
+        return chests + [self._kind(place, name) for place, name in enumerate(drawn)]
+
+    def _kind(self, place: int, drawn: str) -> str:
+        rng = self._stream(self.views * len(self.chests) + place)
+        return f"chest, {choose(rng, SPOILT)}" if rng.random() < SPOILT_SHARE else drawn
+
+    def _stream(self, index: int) -> np.random.Generator:
+        return np.random.default_rng([FOLDS[self.fold], self.seed, int(self._epoch), index])
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Image [1, side, side], `gate` [3] and `gate_known` [3], index."""
-        rng = np.random.default_rng([FOLDS[self.fold], self.seed, int(self._epoch), index])
+        rng = self._stream(index)
         place = index - self.views * len(self.chests)
         view, wanted, known = self._chest(rng, index) if place < 0 else self._other(rng, place)
         return {"image": torch.from_numpy(view)[None], "gate": wanted, "gate_known": known, "index": index}
@@ -107,13 +120,18 @@ class GateSamples:
 
     def _other(self, rng: np.random.Generator, place: int) -> tuple[Plane, torch.Tensor, torch.Tensor]:
         if rng.random() < SPOILT_SHARE:
-            _, plane = spoil(rng, len(self.chests), self._plane)
+            plane = spoil(rng, len(self.chests), self._plane)
         else:
             plane = self._bank[place].astype(np.float32) / np.float32(255)
         pose = Pose(bool(rng.random() < 0.4), int(rng.integers(4)))
         varied = rng.random() < 0.85
         view = varied_view(rng, plane, pose) if varied else plain_view(plane, pose)
         return view, *answers(False, pose)
+
+
+def _named(pose: Pose) -> str:
+    words = [word for word, true in (("inverted", pose.inverted), ("turned", pose.quarters > 0)) if true]
+    return " and ".join(words) or "upright"
 
 
 def _in_turn(chest: int) -> Pose:

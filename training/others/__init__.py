@@ -6,7 +6,7 @@ black borders) with chests, so that only what makes a chest can tell them apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +30,9 @@ SPOILT: dict[str, Callable[[np.random.Generator, list[Plane]], Plane]] = spoilt.
 """By name: what makes a picture that is no chest radiograph any more of several that are."""
 
 
-def choose(rng: np.random.Generator) -> str:
-    """The kind that `draw` would draw from the same generator."""
-    return sorted(DRAWN)[int(rng.integers(len(DRAWN)))]
+def choose(rng: np.random.Generator, kinds: Mapping[str, object] = DRAWN) -> str:
+    """The kind that `draw` would draw from the same generator; with `SPOILT`, that of `spoil`."""
+    return sorted(kinds)[int(rng.integers(len(kinds)))]
 
 
 def draw(rng: np.random.Generator, size: int) -> Plane:
@@ -40,13 +40,12 @@ def draw(rng: np.random.Generator, size: int) -> Plane:
     return DRAWN[choose(rng)](rng, size)
 
 
-def spoil(rng: np.random.Generator, count: int, chest: Callable[[int], Plane]) -> tuple[str, Plane]:
-    """What is left of some of `count` chests, and the name of what was done to them.
+def spoil(rng: np.random.Generator, count: int, chest: Callable[[int], Plane]) -> Plane:
+    """What is left of some of `count` chests.
 
     Args:
         rng: the picture depends on it, and on the chests.
         count: how many there are.
         chest: gives the square picture of an index.
     """
-    name = sorted(SPOILT)[int(rng.integers(len(SPOILT)))]
-    return name, SPOILT[name](rng, [chest(int(index)) for index in rng.integers(count, size=spoilt.MOST)])
+    return SPOILT[choose(rng, SPOILT)](rng, [chest(int(index)) for index in rng.integers(count, size=spoilt.MOST)])
