@@ -17,6 +17,7 @@ __all__ = ["seal"]
 @click.option("--fp32", required=True, type=FILE, help="The graph.")
 @click.option("--int8", type=FILE, help="Its INT8 variant.")
 @click.option("--gate", type=FILE, help="gate.json of the INT8 variant.")
+@click.option("--input-gate", type=FILE, help="input_gate.json of the checkpoint, where the graph has a gate.")
 @click.option("--thresholds", required=True, type=FILE, help="thresholds.json, chosen for INT8 where there is one.")
 @click.option("--name", required=True, help="Of the bundle.")
 @click.option("--version", required=True, help="Of the bundle.")
