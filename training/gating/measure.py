@@ -118,12 +118,13 @@ def rates(seen: Seen, thresholds: dict[str, float], *, resamples: int = 1000) ->
     each, _ = auroc_intervals(seen.truth, seen.logits, seen.owners, resamples=resamples, seed=0)
     limits = np.array([thresholds[name] for name in QUESTIONS])
     stopped = probabilities(seen.logits) >= limits
-    kinds = np.array(seen.kinds)
+    kinds, other = np.array(seen.kinds), seen.truth[:, 0] == 1
     return {
         "auroc": {
             name: {"value": each[c].value, "low": each[c].low, "high": each[c].high} if c in each else None
             for c, name in enumerate(QUESTIONS)
         },
+        "others": {"pictures": int(other.sum()), "stopped": int(stopped[other].any(1).sum())},
         "kinds": {
             str(kind): {
                 "pictures": int((kinds == kind).sum()),

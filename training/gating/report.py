@@ -40,7 +40,8 @@ def _fold(title: str, fold: Mapping[str, Any]) -> list[str]:
     refused = fold["refused"]
     said = (
         f"Upright chests as they are that would be refused: {refused['value']:.2%} "
-        f"({refused['low']:.2%} to {refused['high']:.2%}, exact 95 %)."
+        f"({refused['low']:.2%} to {refused['high']:.2%}, exact 95 %). Of "
+        f"{fold['others']['pictures']} pictures that are no chests, {fold['others']['stopped']} are stopped."
     )
     rows = [
         [kind, str(row["pictures"]), str(row["stopped"]), *(str(row[name]) for name in QUESTIONS)]

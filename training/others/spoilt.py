@@ -12,10 +12,14 @@ from PIL import Image
 
 from training.others.plate import Plane
 
-__all__ = ["KINDS", "MOST"]
+__all__ = ["KINDS", "LARGEST_CORNER", "LARGEST_STAMP", "MOST"]
 
 MOST = 9
 """As many chests as a kind may want."""
+LARGEST_CORNER = 0.36
+"""Side of a corner, as a share of the chest's: wherever it is cut, it holds less than 45 % of the lungs."""
+LARGEST_STAMP = 0.3
+"""Side of a chest that is too small to read, as a share of the field's."""
 
 
 def _resized(plane: Plane, rows: int, columns: int) -> Plane:
@@ -27,7 +31,7 @@ def _corner(rng: np.random.Generator, chests: list[Plane]) -> Plane:
     """A part so small that less than half of the lungs can be in it."""
     chest = chests[0]
     size = len(chest)
-    side = int(size * rng.uniform(0.18, 0.4))
+    side = int(size * rng.uniform(0.18, LARGEST_CORNER))
     row, column = rng.integers(0, size - side + 1, 2)
     part = Image.fromarray(chest[row : row + side, column : column + side])
     return np.clip(np.asarray(part.resize((size, size), Image.Resampling.BICUBIC), np.float32), 0, 1)
@@ -36,7 +40,7 @@ def _corner(rng: np.random.Generator, chests: list[Plane]) -> Plane:
 def _stamp(rng: np.random.Generator, chests: list[Plane]) -> Plane:
     """A chest so small that nothing can be read off it, on an even ground."""
     size = len(chests[0])
-    side = int(size * rng.uniform(0.08, 0.3))
+    side = int(size * rng.uniform(0.08, LARGEST_STAMP))
     ground = np.full((size, size), rng.choice([0.0, 1.0, rng.uniform(0, 1)]), np.float32)
     row, column = rng.integers(0, size - side + 1, 2)
     ground[row : row + side, column : column + side] = _resized(chests[0], side, side)
@@ -84,7 +88,7 @@ def _smeared(rng: np.random.Generator, chests: list[Plane]) -> Plane:
         strip[top : top + high] = _resized(chest, high, size)
         return strip
     if kind == 1:
-        return np.repeat(chest.mean(0, keepdims=True), len(chest), 0) + 0 * chest
+        return np.repeat(chest.mean(0, keepdims=True), len(chest), 0)
     return (chest + np.flipud(chests[1])) / np.float32(2)
 
 
