@@ -68,7 +68,11 @@ class StageModule(lightning.LightningModule):
         return optimiser if schedule is None else {"optimizer": optimiser, "lr_scheduler": schedule}
 
     def on_train_epoch_start(self) -> None:
-        """Nothing is measured yet."""
+        """Nothing is measured yet; what is frozen stays in evaluation.
+
+        Lightning puts back the mode that each part had before, and does not ask `train` for it.
+        """
+        self.train()
         self._sums = [0.0, 0.0]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

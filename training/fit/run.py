@@ -179,7 +179,7 @@ def _borrow(run: Fit, model: Method[Any], path: Path) -> tuple[str, ...]:
     """The U-Net of another run; and its gate, which belongs to that U-Net, where there is one and one is wanted."""
     facts, state = read(path)
     parts = ["unet"]
-    if model.gate is not None and any(name.startswith("gate.") for name in state):
+    if model.gate is not None and facts.learned("gate"):
         parts.append("gate")
     for part in parts:
         own = {name.removeprefix(f"{part}."): value for name, value in state.items() if name.startswith(f"{part}.")}

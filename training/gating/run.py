@@ -63,13 +63,14 @@ def measure(wanted: Measuring) -> dict[str, Any]:
     """Choose thresholds on the validation folds, judge them on test folds, and write input_gate.json and .md.
 
     Raises:
-        CheckpointError: the file is no checkpoint, or of a network without a gate.
+        CheckpointError: the file is no checkpoint, or of a network without a trained gate.
         LeakError: a patient of a test fold trained the weights.
         DataError: what is wrong with the data.
     """
     model, facts = load(wanted.checkpoint)
-    if model.gate is None:
-        raise CheckpointError(Code.BAD_ARGUMENT, f"{wanted.checkpoint} has no gate: train it with `gate = true`")
+    if model.gate is None or not facts.learned("gate"):
+        detail = f"{wanted.checkpoint} has no trained gate: `gate = true` and a stage 'gate' in its recipe make one"
+        raise CheckpointError(Code.BAD_ARGUMENT, detail)
     recipe = parse(facts.recipe, str(wanted.checkpoint))
     own = [open_source_of(source, wanted.places, model.options) for source in _sources(recipe)]
     looking = _Looking(model, recipe.seed, wanted)
