@@ -127,14 +127,15 @@ class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One training run; a later stage starts from the best weights of those before it.
 
     Attributes:
-        name: "unet", "classifier", or a branch of AG-CNN ("global", "local", "fusion").
+        name: "unet"; "pretrain" (the classifier, on data of its own, before it learns from the recipe's) and
+            "classifier", or a branch of AG-CNN ("global", "local", "fusion").
         batch: images a step, over all processes together.
         watch: what chooses the best epoch: the validation's mean AUROC, its loss, or its mean Dice (U-Net).
         stop_after: end after so many epochs without a better one; 0 never does.
         data: other data sets than the recipe's.
     """
 
-    name: Literal["unet", "classifier", "global", "local", "fusion"]
+    name: Literal["unet", "pretrain", "classifier", "global", "local", "fusion"]
     epochs: Whole
     batch: Whole
     optimiser: Optimiser
