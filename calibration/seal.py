@@ -213,4 +213,14 @@ def _manifest(
         "model_card": "model_card.md",
         "intended_use": parts.intended_use,
         "clinical": False,
+        "learned_from": _learned_from(facts),
     }
+
+
+def _learned_from(facts: Mapping[str, Any]) -> int | None:
+    """Images of patients in the last stage: what the findings were learned from. Drawn chests do not count."""
+    uses = facts.get("data") or []
+    if not uses or "train" not in uses[-1]:
+        return None
+    findings = [use for use in uses if use["stage"] not in ("unet", "gate", "pretrain")]
+    return sum(use["train"] for use in findings if use["name"] != "phantoms" and use["stage"] == findings[-1]["stage"])

@@ -175,6 +175,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model_card: FileName
     intended_use: Text
     clinical: bool
+    learned_from: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """How many images of patients the findings were learned from."""
     derived: DerivedSpec | None = None
     baseline: BaselineSpec | None = None
 

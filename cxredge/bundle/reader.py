@@ -93,7 +93,9 @@ class Bundle:
     def facts(self) -> BundleFacts:
         """What a prediction says of the bundle."""
         m = self.manifest
-        return BundleFacts(name=m.name, version=m.version, sha256=self.sha256, clinical=m.clinical)
+        return BundleFacts(
+            name=m.name, version=m.version, sha256=self.sha256, clinical=m.clinical, learned_from=m.learned_from
+        )
 
     @property
     def precisions(self) -> tuple[str, ...]:
