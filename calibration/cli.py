@@ -19,6 +19,7 @@ LATER: dict[str, tuple[str, str, str]] = {
     "score": ("calibration.commands.score", "score", "Run a graph on labelled cases and keep its logits."),
     "thresholds": ("calibration.commands.thresholds", "thresholds", "Calibration and thresholds from scores."),
     "seal": ("calibration.commands.seal", "seal", "Seal graphs, thresholds and reports as a bundle."),
+    "default": ("calibration.commands.default", "default", "Make the bundle that comes with cxredge, from data on."),
 }
 
 
