@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from calibration.commands.options import FILE
+from calibration.commands.passphrase import unlocked
 
 __all__ = ["seal"]
 
@@ -25,18 +26,21 @@ __all__ = ["seal"]
 @click.option("--notes", type=FILE, help="Markdown that ends the model card.")
 @click.option("--sources", type=FILE, help="JSON list of further data sets: name, citation, licence.")
 @click.option("--allow-unsupported", is_flag=True, help="A disease without a threshold gets one half, unmeasured.")
+@click.option("--sign", type=FILE, help="NAME.private.pem: sign the bundle too, as OUT.sig.")
 @click.option("--private", is_flag=True, help="Accept data whose makers forbid giving weights away.")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="A new folder, or a file that ends in .cxr."
 )
 def seal(
-    fp32: Path, int8: Path | None, out: Path, notes: Path | None, sources: Path | None, intended_use: str, **rest: Any
-) -> None:
+    fp32: Path, int8: Path | None, out: Path, notes: Path | None, sources: Path | None, intended_use: str,
+    sign: Path | None, **rest: Any,
+) -> None:  # fmt: skip
     """Seal graphs, gate, calibration, operating points, golden pair, model card and sources as a bundle."""
     from calibration.seal import Parts
     from calibration.seal import seal as write
     from export.graphfile import open_graph
 
+    key = None if sign is None else unlocked(sign)  # asked for first: sealing takes a while
     parts = Parts(
         fp32=open_graph(fp32),
         int8=None if int8 is None else open_graph(int8),
@@ -46,6 +50,10 @@ def seal(
         **rest,
     )
     click.echo(f"{out}: sha256 {write(parts, out)}")
+    if key is not None:
+        from calibration.signing import sign_bundle
+
+        click.echo(f"{sign_bundle(out, key)}: its signature")
 
 
 def _text(given: str) -> str:

@@ -135,8 +135,10 @@ def test_thresholds_refuse_what_cases_cannot_carry(thresholds: Path) -> None:
 
 def test_sealed_twice_is_the_same_and_predicts(world: World, made: Path, thresholds: Path, tmp_path: Path) -> None:
     words = parts(world, made, thresholds)
-    for name in ("a.cxr", "b.cxr"):
-        assert run(*words, "--out", tmp_path / name) == 0
+    assert run("keys", tmp_path / "maker") == 0
+    assert run(*words, "--out", tmp_path / "a.cxr", "--sign", tmp_path / "maker.private.pem") == 0
+    verify(tmp_path / "a.cxr", key=tmp_path / "maker.public.pem")
+    assert run(*words, "--out", tmp_path / "b.cxr") == 0 and not (tmp_path / "b.cxr.sig").exists()
     assert (tmp_path / "a.cxr").read_bytes() == (tmp_path / "b.cxr").read_bytes()
     with open_bundle(tmp_path / "a.cxr") as bundle:
         assert bundle.precisions == ("fp32", "int8") and bundle.engines_for("int8") == ("onnxruntime", "openvino")
