@@ -286,7 +286,15 @@ class Model:
 
     def _conclude(self, item: _Prepared, outputs: Outputs, point: str) -> Prediction:
         began = time.perf_counter()
-        drawn = conclude(self.manifest, outputs, point, item.placement, item.shape, item.facts.pixel_spacing)
+        drawn = conclude(
+            self.manifest,
+            outputs,
+            point,
+            item.placement,
+            item.shape,
+            item.facts.pixel_spacing,
+            precision=self._session.info.precision,
+        )
         item.clock.add("postprocess", (time.perf_counter() - began) * 1e3)
         evidence = Evidence(item.shape, item.placement, item.render)
         if drawn.refusal is not None:

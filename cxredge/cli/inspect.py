@@ -82,6 +82,7 @@ def _describe(opened: Bundle) -> dict[str, Any]:
         },
         "gate": "in the graph" if manifest.gate else "none: only tags and lungs are checked",
         "operating points": points | {"default": manifest.default_operating_point},
+        **({"own thresholds": ", ".join(own)} if (own := manifest.findings_by_precision) else {}),
         "drift baseline": f"{base.images} images ({base.data})" if base else "none: `cxredge drift` needs --baseline",
     }
 

@@ -129,7 +129,7 @@ def _derive(
             resamples=wishes.resamples,
             seed=wishes.seed,
         )
-        for c, finding in enumerate(parent.manifest.findings)
+        for c, finding in enumerate(parent.manifest.findings_for(scored.precision))
     ]
 
 
@@ -198,6 +198,11 @@ def _notes(parent: Bundle, table: Cases, wishes: Wishes) -> list[str]:
         notes.append(
             "The thresholds were chosen at the precision that ran; another graph of the bundle may decide otherwise on "
             "images close to a line."
+        )
+    if parent.manifest.findings_by_precision:
+        notes.append(
+            "The parent had own thresholds for single precisions. This bundle has one set for all, of the precision "
+            "that ran: others decide with it too."
         )
     return notes
 

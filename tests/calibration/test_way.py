@@ -48,6 +48,14 @@ def thresholds(world: World, made: Path) -> Path:
     return made / "thresholds" / "thresholds.json"
 
 
+@pytest.fixture(scope="module")
+def fp32_thresholds(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("fp32")
+    assert run("score", world.graph.path, "--data", world.judged, "--out", out / "fp32.npz") == 0
+    assert run("thresholds", out / "fp32.npz", "--out", out, "--resamples", 50) == 0
+    return out / "thresholds.json"
+
+
 def parts(world: World, made: Path, thresholds: Path) -> list[object]:
     graphs = ["--fp32", world.graph.path, "--int8", made / "int8.onnx", "--gate", made / "gate.json"]
     names = ["--name", "narrow", "--version", "1", "--intended-use", USE, "--allow-unsupported"]
@@ -150,6 +158,36 @@ def test_sealed_twice_is_the_same_and_predicts(world: World, made: Path, thresho
         record = json.loads(done.stdout)
         # The random U-Net sees no plausible lungs, so the runtime may abstain; the graph itself has run.
         assert record["ran"]["precision"] == "int8" and record["status"] in ("ok", "abstained"), done.stderr
+
+
+def test_each_precision_may_have_thresholds_of_its_own(
+    world: World, made: Path, thresholds: Path, fp32_thresholds: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    words = parts(world, made, thresholds)
+    words[words.index(thresholds)] = f"int8={thresholds}"
+    both, out = [*words, "--thresholds", f"fp32={fp32_thresholds}"], tmp_path / "both.cxr"
+    assert run(*both, "--out", out) == 0
+    verify(out)
+    with open_bundle(out) as bundle:
+        for precision, file in (("int8", thresholds), ("fp32", fp32_thresholds)):
+            told = {finding["label"]: finding for finding in json.loads(file.read_text())["findings"]}
+            for finding in bundle.manifest.findings_for(precision):
+                scale = told[finding.label]["calibration"]["scale"]
+                points = told[finding.label]["points"]
+                assert finding.calibration.scale == scale
+                assert points.keys() <= finding.operating_points.keys()
+                for name, point in points.items():
+                    assert finding.operating_points[name].threshold == point["threshold"]
+        assert bundle.manifest.thresholds(precision="fp32") != bundle.manifest.thresholds(precision="int8")
+        assert {"thresholds.json", "thresholds_fp32.json"} <= set(bundle.manifest.files)
+    for wrong, said in (
+        ([*words, "--thresholds", f"fp32={thresholds}"], "chosen for another graph"),
+        ([*words, "--thresholds", thresholds], "two files for int8"),
+        ([*words[: words.index("--thresholds")], "--thresholds", f"fp32={fp32_thresholds}", *words[-7:]], "int8=FILE"),
+    ):
+        assert run(*wrong, "--out", tmp_path / "no.cxr") == 2
+        assert said in capsys.readouterr().err and not (tmp_path / "no.cxr").exists()
 
 
 def test_one_changed_byte_is_refused_with_the_name_of_its_file(
