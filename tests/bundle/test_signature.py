@@ -306,7 +306,7 @@ def test_without_the_package_the_message_says_what_to_install(archive: Signed) -
         f"try:\n    open_bundle({str(archive.bundle)!r}, key={str(archive.public)!r})\n"
         "except BundleError as error:\n    print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
     assert "pip install 'cxredge[sign]'" in done.stdout and "[signing_missing]" in done.stdout
 
 
@@ -316,4 +316,4 @@ def test_the_package_is_loaded_only_where_a_signature_is_checked(archive: Signed
         f"verify({str(archive.bundle)!r})\nassert 'cryptography' not in sys.modules\n"
         f"verify({str(archive.bundle)!r}, key={str(archive.public)!r})\nassert 'cryptography' in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    subprocess.run([sys.executable, "-P", "-c", script], check=True)
