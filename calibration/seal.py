@@ -33,6 +33,7 @@ class Parts:
         int8: its INT8 variant, or None.
         gate: the file of its gate report; needed with `int8`.
         thresholds: the file of calibration and operating points, chosen for `int8` where there is one.
+        fp32_thresholds: another, chosen for `fp32` beside an `int8`; None lets fp32 decide with INT8's.
         name, version: of the bundle.
         intended_use: for a clinician.
         point: the default operating point.
@@ -49,6 +50,7 @@ class Parts:
     name: str
     version: str
     intended_use: str
+    fp32_thresholds: Path | None = None
     point: str = "balanced"
     notes: str = ""
     sources: tuple[dict[str, Any], ...] = ()
@@ -67,13 +69,17 @@ def seal(parts: Parts, out: Path) -> str:
     """
     gate = _gate(parts)
     told = read_thresholds(parts.thresholds)
-    _same_graph(parts, told)
+    _same_graph(parts.int8 or parts.fp32, told)
+    own = _own_thresholds(parts, told)
     sources = _sources(parts)
     engines = tuple(gate["engines_passed"]) if gate else ()
     files, tolerance = golden(parts.fp32, parts.int8, engines)
     findings = _findings(parts, told)
     files |= _files(parts, gate, told, sources)
     manifest = _manifest(parts, findings, tolerance, engines, gate is not None)
+    if own is not None:
+        manifest["findings_by_precision"] = {"fp32": _findings(parts, own)}
+        files |= {"thresholds_fp32.json": _json(own), "thresholds_fp32.md": threshold_report(own).encode()}
     write_bundle(out, manifest, files)
     with open_bundle(out) as bundle:
         return bundle.sha256
@@ -98,8 +104,29 @@ def _gate(parts: Parts) -> dict[str, Any] | None:
     return report
 
 
-def _same_graph(parts: Parts, told: Mapping[str, Any]) -> None:
-    graph = parts.int8 or parts.fp32
+def _own_thresholds(parts: Parts, told: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Those of fp32 beside INT8's, where they were given: of that graph, with the same points."""
+    if parts.fp32_thresholds is None:
+        return None
+    if parts.int8 is None:
+        raise CalibrationError(Problem.SEAL, "without an INT8 graph there is one set of thresholds, that of fp32")
+    own = read_thresholds(parts.fp32_thresholds)
+    _same_graph(parts.fp32, own)
+    strange = sorted(_names(parts, told) ^ _names(parts, own))
+    if strange:
+        raise CalibrationError(
+            Problem.SEAL, f"fp32 and INT8 differ in the point {strange[0]}: run `thresholds` alike for both"
+        )
+    return own
+
+
+def _names(parts: Parts, told: Mapping[str, Any]) -> set[str]:
+    """The operating points that a set of thresholds gives every disease."""
+    first = told["findings"][0]
+    return {*first["points"], *first["refused"], parts.point}
+
+
+def _same_graph(graph: GraphFile, told: Mapping[str, Any]) -> None:
     if told["scores"]["graph_sha256"] != graph.sha256:
         raise CalibrationError(
             Problem.SEAL, f"the thresholds were chosen for another graph than {graph.path.name}: score that one"
@@ -135,7 +162,7 @@ def _finding(parts: Parts, finding: Mapping[str, Any], told: Mapping[str, Any]) 
     data = f"{finding['cases']} labelled images, table sha256 {told['scores']['table_sha256']}, {told['scores']['ran']}"
     split = (parts.fp32.metadata.get("split") or {}).get("sha256")
     points = {}
-    for name in told["findings"][0]["points"] | told["findings"][0]["refused"] | {parts.point: None}:
+    for name in sorted(_names(parts, told)):
         point = finding["points"].get(name)
         if point is not None:
             points[name] = _point(point, finding) | {"data": data, "split_sha256": split}
