@@ -161,9 +161,7 @@ def truth(phantom: Phantom) -> dict[str, Any]:
     }
 
 
-def write_dicom(
-    phantom: Phantom, folder: Path, name: str, *, inverted: bool = False, syntax: str = "explicit"
-) -> Path:
+def write_dicom(phantom: Phantom, folder: Path, name: str, *, inverted: bool = False, syntax: str = "explicit") -> Path:
     """Write `name`.dcm, `name`.json (the truth) and `name`.masks.npz (structures (3, H, W), and one array a disease).
 
     Raises:

@@ -20,7 +20,6 @@ from training.phantoms.cli import phantom as command
 from training.phantoms.dicom import write_dicom
 from training.phantoms.encoding import SYNTAXES
 
-
 WAYS = [(False, "explicit"), (True, "explicit"), *((False, name) for name in SYNTAXES if name != "explicit")]
 
 
