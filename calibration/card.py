@@ -15,7 +15,11 @@ __all__ = ["model_card"]
 
 
 def model_card(
-    parts: Parts, told: Mapping[str, Any], gate: Mapping[str, Any] | None, sources: Sequence[Mapping[str, Any]]
+    parts: Parts,
+    told: Mapping[str, Any],
+    gate: Mapping[str, Any] | None,
+    sources: Sequence[Mapping[str, Any]],
+    asked: Mapping[str, Any] | None = None,
 ) -> str:
     """Markdown."""
     facts = parts.fp32.metadata
@@ -34,6 +38,8 @@ def model_card(
         _sources(sources),
         "## How it performs",
         _performance(parts, told),
+        "## What it refuses",
+        _refused(asked),
         "## INT8",
         _int8(gate),
     ]
@@ -77,6 +83,25 @@ def _performance(parts: Parts, told: Mapping[str, Any]) -> str:
     if parts.fp32_thresholds is not None:
         said += " fp32 decides with thresholds of its own: thresholds_fp32.md."
     return f"{said}\n\n{table(head, lines)}"
+
+
+def _refused(asked: Mapping[str, Any] | None) -> str:
+    """The input gate, as `python -m training gate` measured it."""
+    if asked is None:
+        return "The graph has no input gate: only tags and the shape of the lungs are checked."
+    limits = ", ".join(f"{name} {value:g}" for name, value in asked["thresholds"].items())
+    rows = [
+        [
+            fold["data"],
+            *("not measurable" if found is None else f"{found['value']:.3f}" for found in fold["auroc"].values()),
+            f"{fold['refused']['value']:.2%} (up to {fold['refused']['high']:.2%})",
+        ]
+        for fold in asked["test"]
+    ]
+    said = f"Probabilities from which the runtime abstains: {limits}; {asked['chosen']['rule']}."
+    if not rows:
+        return f"{said} Not measured on a test set."
+    return f"{said}\n\n{table(['Test chests', *asked['thresholds'], 'Upright chests refused'], rows)}"
 
 
 def _int8(gate: Mapping[str, Any] | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from calibration.input_gate import HALF, compare_gates
 from calibration.planes import Planes, masks_of
 from calibration.running import Answers
 from cxredge.operating_points import (
@@ -42,7 +43,7 @@ class Bounds:
         auroc: drop of one disease.
         mean_auroc: drop of the mean.
         dice: drop of one structure.
-        flips: share of decisions at one operating point.
+        flips: share of decisions at one operating point, and of the input gate's.
         heatmaps: least median correlation.
     """
 
@@ -65,6 +66,7 @@ class Held:
     resamples: int = 1000
     seed: int = 0
     bounds: Bounds = field(default=BOUNDS)
+    gate_limits: tuple[float, ...] = HALF
 
 
 def points_of(planes: Planes, fp32: Answers) -> tuple[dict[str, list[float | None]], dict[str, str]]:
@@ -97,6 +99,7 @@ def compare(held: Held, fp32: Answers, int8: Answers) -> dict[str, Any]:
         "dice": _dice(held, fp32, int8),
         "flips": [_flips(held, name, values, fp32, int8) for name, values in held.thresholds.items()],
         "heatmaps": _correlation(fp32.heatmaps, int8.heatmaps),
+        "input_gate": compare_gates(fp32.gate, int8.gate, held.gate_limits, held.planes.hashes),
         "largest": {"logits": float(np.abs(fp32.logits - int8.logits).max())},
     }
     row["reasons"] = _reasons(row, held.bounds)
@@ -263,6 +266,11 @@ def _reasons(row: Mapping[str, Any], bounds: Bounds) -> list[str]:
         for found in row["flips"]
         if not found["share"] <= bounds.flips
     ]
+    gate = row["input_gate"]
+    if gate is not None and not gate["share"] <= bounds.flips:
+        said.append(
+            f"{gate['flipped']} of {gate['decisions']} decisions of the input gate flip, {bounds.flips:.0%} is allowed"
+        )
     median = row["heatmaps"]["median"]
     if median is not None and not median >= bounds.heatmaps:
         said.append(f"heat maps correlate at {median:.3f}, {bounds.heatmaps:g} is needed")

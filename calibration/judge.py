@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from calibration.gate import BOUNDS, SCHEMA, Bounds, Held, Thresholds, compare, points_of
+from calibration.input_gate import HALF
 from calibration.planes import Planes
 from calibration.running import ENGINES, Answers, answer, session
 from calibration.seen import list_sha256
@@ -32,6 +33,7 @@ class Judge:
         planes: held-out cases.
         engines: by name.
         thresholds: logits by operating point; None chooses the standard points on the cases.
+        gate_limits: probabilities from which the input gate refuses.
         bounds: of the gate.
         resamples: of the bootstrap.
         limit_seconds: of one compilation.
@@ -42,6 +44,7 @@ class Judge:
     planes: Planes
     engines: tuple[str, ...] = ENGINES
     thresholds: Thresholds | None = None
+    gate_limits: tuple[float, ...] = HALF
     bounds: Bounds = BOUNDS
     resamples: int = 1000
     limit_seconds: float = 300.0
@@ -74,7 +77,7 @@ class Judge:
         told, without = self.thresholds, {}
         if told is None:
             told, without = points_of(self.planes, first)
-        held = Held(self.planes, told, self.resamples if intervals else 0, bounds=self.bounds)
+        held = Held(self.planes, told, self.resamples if intervals else 0, 0, self.bounds, self.gate_limits)
         rows = [self._row(int8, engine, held, rounds) for engine in self.engines]
         passed = [row["engine"] for row in rows if row["passed"]]
         return {

@@ -113,6 +113,12 @@ def _rest(row: Mapping[str, Any], bounds: Mapping[str, float]) -> str:
         else f"median {maps['median']:.4f} (at least {bounds['heatmaps']:g})"
     )
     said = f"Correlation of heat maps: {told}."
+    gate = row.get("input_gate")
+    if gate is not None:
+        said += (
+            f" Input gate: probabilities differ by at most {gate['largest']:.3f}; {gate['flipped']} of "
+            f"{gate['decisions']} decisions flip ({bounds['flips']:.0%} is allowed)."
+        )
     if "latency" in row:
         spent = row["latency"]
         said += (
@@ -126,12 +132,14 @@ def quantise_report(report: Mapping[str, Any]) -> str:
     """`cxredge.quantisation/1` as Markdown: which layer costs what, and what was tried."""
     total = sum(layer["multiply_adds"] for layer in report["layers"]) or 1
     order = sorted(report["layers"], key=lambda layer: min(layer["decibels"].values()))
+    outputs = {"logits": "Logits", "masks": "Masks", "heatmaps": "Heat maps", "gate": "Gate"}
+    outputs = {name: word for name, word in outputs.items() if all(name in layer["decibels"] for layer in order)}
     lines = [
         [
             layer["name"],
             layer["kind"],
             f"{layer['multiply_adds'] / total:.1%}",
-            *(f"{layer['decibels'][name]:.0f}" for name in ("logits", "masks", "heatmaps")),
+            *(f"{layer['decibels'][name]:.0f}" for name in outputs),
             "float" if layer["float"] else "int8",
         ]
         for layer in order
@@ -148,6 +156,6 @@ def quantise_report(report: Mapping[str, Any]) -> str:
         table(["Layers in float", "The gate"], tried),
         "## Each layer quantised alone",
         "Signal to noise in decibels of each output: the lower, the more harmful. Below 20 a layer stays float.",
-        table(["Layer", "Kind", "Multiply-adds", "Logits", "Masks", "Heat maps", "Now"], lines),
+        table(["Layer", "Kind", "Multiply-adds", *outputs.values(), "Now"], lines),
     ]
     return "\n\n".join(parts) + "\n"

@@ -31,6 +31,7 @@ class Answers:
         heatmaps: [N, 14, hh, ww].
         mask_shape: h and w.
         info: what ran.
+        gate: [N, 3] logits; None where the graph has no such output.
     """
 
     logits: Array = field(repr=False)
@@ -38,6 +39,7 @@ class Answers:
     heatmaps: Array = field(repr=False)
     mask_shape: tuple[int, int]
     info: EngineInfo
+    gate: Array | None = field(default=None, repr=False)
 
     def mask(self, index: int) -> npt.NDArray[np.bool_]:
         """One image's masks, [3, h, w]."""
@@ -73,14 +75,16 @@ def answer(
     Raises:
         EngineError: as `session`.
     """
-    logits, masks, heatmaps = [], [], []
+    logits, masks, heatmaps, gates = [], [], [], []
     with session(graph, engine, planes.batch(0), limit_seconds) as found:
         for index in range(len(planes)):
             given = found.session.run(planes.batch(index))
             logits.append(given["logits"][0])
             masks.append(np.packbits(given["masks"][0].reshape(3, -1) >= 0.5, axis=-1))
             heatmaps.append(given["heatmaps"][0])
+            gates += [given["gate"][0]] if "gate" in given else []
             step()
         info = found.session.info
     shape = graph.outputs["masks"][1:]
-    return Answers(np.stack(logits), np.stack(masks), np.stack(heatmaps), (shape[0], shape[1]), info)
+    gate = np.stack(gates) if gates else None
+    return Answers(np.stack(logits), np.stack(masks), np.stack(heatmaps), (shape[0], shape[1]), info, gate)

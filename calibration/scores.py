@@ -34,6 +34,7 @@ class Scores:
         patients: tags.
         images: SHA-256 of each image file.
         facts: graph, precision, what ran, the table.
+        gate: logits [N, 3] of the input gate; None where the graph has none.
     """
 
     logits: npt.NDArray[np.float64] = field(repr=False)
@@ -41,6 +42,7 @@ class Scores:
     patients: tuple[str, ...] = field(repr=False)
     images: tuple[str, ...] = field(repr=False)
     facts: dict[str, Any]
+    gate: npt.NDArray[np.float64] | None = field(default=None, repr=False)
 
 
 def write_scores(path: Path, graph: GraphFile, planes: Planes, given: Answers) -> None:
@@ -63,6 +65,7 @@ def write_scores(path: Path, graph: GraphFile, planes: Planes, given: Answers) -
         patients=np.array(planes.table.tags),
         images=np.array(planes.hashes),
         facts=np.array(json.dumps(facts)),
+        **({} if given.gate is None else {"gate": given.gate}),
     )
     write_atomically(path, file.getvalue())
 
@@ -77,10 +80,11 @@ def read_scores(path: Path) -> Scores:
         with np.load(path, allow_pickle=False) as file:
             facts = json.loads(str(file["facts"]))
             logits, truth = (file[name].astype(np.float64) for name in ("logits", "truth"))
+            gate = file["gate"].astype(np.float64) if "gate" in file else None
             patients, images = (tuple(file[name].tolist()) for name in ("patients", "images"))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CalibrationError(Problem.SCORES, f"{path} is no file of scores ({type(error).__name__})") from None
     shapes = {logits.shape, truth.shape, (len(patients), len(LABELS)), (len(images), len(LABELS))}
-    if facts.get("schema") != SCHEMA or len(shapes) != 1:
+    if facts.get("schema") != SCHEMA or len(shapes) != 1 or (gate is not None and gate.shape != (len(logits), 3)):
         raise CalibrationError(Problem.SCORES, f"{path} is no file of scores: use `python -m calibration score`")
-    return Scores(logits, truth, patients, images, facts)
+    return Scores(logits, truth, patients, images, facts, gate)

@@ -11,6 +11,7 @@ from typing import Any
 from calibration.card import model_card
 from calibration.errors import CalibrationError, Problem
 from calibration.golden import golden
+from calibration.input_gate import QUESTIONS, read_input_gate, sealed
 from calibration.reports import gate_report
 from calibration.threshold_report import threshold_report
 from calibration.thresholds import read_thresholds
@@ -41,6 +42,7 @@ class Parts:
         sources: further data sets that the weights come from: name, citation, licence.
         allow_unsupported: a disease without a threshold gets one half, said to be unmeasured; else it is refused.
         private: data whose makers do not let weights be given away are accepted.
+        input_gate: the file of the input gate's thresholds; needed where the graph has that output.
     """
 
     fp32: GraphFile
@@ -56,6 +58,7 @@ class Parts:
     sources: tuple[dict[str, Any], ...] = ()
     allow_unsupported: bool = False
     private: bool = False
+    input_gate: Path | None = None
 
 
 def seal(parts: Parts, out: Path) -> str:
@@ -71,15 +74,17 @@ def seal(parts: Parts, out: Path) -> str:
     told = read_thresholds(parts.thresholds)
     _same_graph(parts.int8 or parts.fp32, told)
     own = _own_thresholds(parts, told)
+    asked = read_input_gate(parts.input_gate, parts.fp32)
     sources = _sources(parts)
     engines = tuple(gate["engines_passed"]) if gate else ()
     files, tolerance = golden(parts.fp32, parts.int8, engines)
     findings = _findings(parts, told)
-    files |= _files(parts, gate, told, sources)
+    files |= _files(parts, gate, told, sources, asked)
     manifest = _manifest(parts, findings, tolerance, engines, gate is not None)
     if own is not None:
         manifest["findings_by_precision"] = {"fp32": _findings(parts, own)}
         files |= {"thresholds_fp32.json": _json(own), "thresholds_fp32.md": threshold_report(own).encode()}
+    manifest["gate"] = None if asked is None else {name: asked["thresholds"][name] for name in QUESTIONS}
     write_bundle(out, manifest, files)
     with open_bundle(out) as bundle:
         return bundle.sha256
@@ -190,15 +195,21 @@ def _whole(interval: Mapping[str, float | None] | None) -> Mapping[str, float | 
 
 
 def _files(
-    parts: Parts, gate: Mapping[str, Any] | None, told: Mapping[str, Any], sources: list[dict[str, Any]]
+    parts: Parts,
+    gate: Mapping[str, Any] | None,
+    told: Mapping[str, Any],
+    sources: list[dict[str, Any]],
+    asked: dict[str, Any] | None,
 ) -> dict[str, bytes]:
     files = {
         "fp32.onnx": parts.fp32.data,
         "thresholds.json": _json(told),
         "thresholds.md": threshold_report(told).encode(),
         "sources.json": _json(sources),
-        "model_card.md": model_card(parts, told, gate, sources).encode(),
+        "model_card.md": model_card(parts, told, gate, sources, asked).encode(),
     }
+    if asked is not None:
+        files["input_gate.json"] = _json(sealed(asked))
     if parts.int8 is not None and gate is not None:
         files |= {"int8.onnx": parts.int8.data, "gate.json": _json(gate), "gate.md": gate_report(gate).encode()}
     return files
@@ -229,7 +240,6 @@ def _manifest(
         "heatmaps": facts["heatmaps"],
         "findings": findings,
         "default_operating_point": parts.point,
-        "gate": dict.fromkeys(("not_chest", "inverted", "turned"), 0.5) if "gate" in outputs else None,
         "graphs": graphs,
         "golden": {
             "input": "golden_image.npy",

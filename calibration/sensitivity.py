@@ -16,7 +16,8 @@ from calibration.planes import Planes
 
 __all__ = ["IMAGES", "LEAST_DB", "OUTPUTS", "Damage", "measure", "ranked"]
 
-OUTPUTS = ("logits", "masks", "heatmaps")
+OUTPUTS = ("logits", "masks", "heatmaps", "gate")
+"""Those of them that the graph has are measured."""
 IMAGES = 16
 """As many images as the noise is measured on; its size hardly differs from image to image."""
 LEAST_DB = 20.0
@@ -55,16 +56,18 @@ def measure(
 
     ONNX Runtime computes in float between Q/DQ pairs, so what is measured is the rounding and no engine's arithmetic.
     """
-    run = _runner(switchboard(quantised, fp32, list(layers)))
+    there = {value.name for value in fp32.graph.output}
+    names = [name for name in OUTPUTS if name in there]
+    run = _runner(switchboard(quantised, fp32, list(layers)), names)
     images = [planes.batch(index) for index in chosen]
     off = np.zeros(len(layers), bool)
-    wanted = _together([run(image, off) for image in images])
+    wanted = _together(names, [run(image, off) for image in images])
     found = []
     for index, layer in enumerate(layers):
         on = off.copy()
         on[index] = True
-        given = _together([run(image, on) for image in images])
-        found.append(Damage(layer, {name: _decibels(wanted[name], given[name]) for name in OUTPUTS}))
+        given = _together(names, [run(image, on) for image in images])
+        found.append(Damage(layer, {name: _decibels(wanted[name], given[name]) for name in names}))
         step()
     return found
 
@@ -74,20 +77,20 @@ def ranked(damages: Sequence[Damage]) -> list[Damage]:
     return sorted(damages, key=lambda damage: damage.worst)
 
 
-def _runner(model: onnx.ModelProto) -> Callable[[npt.NDArray[np.float32], npt.NDArray[np.bool_]], list[Any]]:
+def _runner(
+    model: onnx.ModelProto, names: list[str]
+) -> Callable[[npt.NDArray[np.float32], npt.NDArray[np.bool_]], list[Any]]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return lambda image, switches: session.run(list(OUTPUTS), {"image": image, SWITCHES: switches})
+    return lambda image, switches: session.run(names, {"image": image, SWITCHES: switches})
 
 
-def _together(answers: list[list[Any]]) -> dict[str, npt.NDArray[np.float64]]:
-    return {
-        name: np.concatenate([answer[k] for answer in answers]).astype(np.float64) for k, name in enumerate(OUTPUTS)
-    }
+def _together(names: list[str], answers: list[list[Any]]) -> dict[str, npt.NDArray[np.float64]]:
+    return {name: np.concatenate([answer[k] for answer in answers]).astype(np.float64) for k, name in enumerate(names)}
 
 
 def _decibels(wanted: npt.NDArray[np.float64], given: npt.NDArray[np.float64]) -> float:

@@ -16,6 +16,7 @@ from calibration.cases import Table
 from calibration.errors import CalibrationError, Problem
 from calibration.fallback import MOST, Attempts, Found, search
 from calibration.gate import Thresholds
+from calibration.input_gate import HALF
 from calibration.judge import ROUNDS, Judge
 from calibration.layers import Layer, layers_of, units_of, with_float
 from calibration.planes import Planes, discard, geometry_of, prepare
@@ -47,6 +48,7 @@ class Wishes:
         unsigned: activations; see there.
         engines: that must pass.
         thresholds: where flips are counted; None chooses them on the judging cases.
+        gate_limits: probabilities from which the input gate refuses.
         most_float: share of the layers that may stay float.
         rounds: of the latency measurement.
         resamples: of the bootstrap.
@@ -60,6 +62,7 @@ class Wishes:
     unsigned: bool = False
     engines: tuple[str, ...] = ENGINES
     thresholds: Thresholds | None = None
+    gate_limits: tuple[float, ...] = HALF
     most_float: float = MOST
     rounds: int = ROUNDS
     resamples: int = 1000
@@ -96,6 +99,7 @@ def make_int8(fp32: GraphFile, data: Table, judged: Table | None, out: Path, wis
         cases,
         wishes.engines,
         wishes.thresholds,
+        wishes.gate_limits,
         resamples=wishes.resamples,
         limit_seconds=wishes.limit_seconds,
         say=wishes.say,
@@ -229,4 +233,4 @@ class _Making:
 
 def _plain(wishes: Wishes) -> list[Any]:
     points = None if wishes.thresholds is None else {name: list(values) for name, values in wishes.thresholds.items()}
-    return [wishes.seed, wishes.resamples, points]
+    return [wishes.seed, wishes.resamples, points, list(wishes.gate_limits)]

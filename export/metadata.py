@@ -16,6 +16,7 @@ from cxredge.result import LABELS, STRUCTURES
 from export.subject import Subject
 from training.checkpoint import Facts
 from training.fit.sources import FIT
+from training.gate import QUESTIONS
 
 __all__ = [
     "PATIENTS_SCHEMA",
@@ -56,6 +57,7 @@ def describe(subject: Subject, model: onnx.ModelProto, precision: str) -> dict[s
             **dict(zip(("rows", "columns"), shapes["heatmaps"][1:], strict=True)),
             "box": [round(edge, 6) for edge in method.heatmap_box],
         },
+        "gate": list(QUESTIONS) if "gate" in shapes else None,
         "options": msgspec.to_builtins(method.options),
         "origin": subject.origin,
         "checkpoint_sha256": subject.sha256,

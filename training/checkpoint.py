@@ -101,6 +101,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     scores: dict[str, float | None]
     versions: dict[str, str]
 
+    def learned(self, stage: str) -> bool:
+        """Whether a stage of that name is behind these weights; a part that has not had its turn is as it was drawn."""
+        return any(use.stage == stage for use in self.data)
+
 
 def patient_tag(patient: str) -> str:
     """A short hash of a patient, who is named as `Case.patient` does: the same in every data set that shows them."""

@@ -20,6 +20,7 @@ LATER: dict[str, tuple[str, str]] = {
     "data": ("training.data.cli", "Say what a data set holds, and cache its planes."),
     "fit": ("training.fit.cli", "Train what a recipe says."),
     "evaluate": ("training.evaluate.cli", "Score a checkpoint on a fold that it has not seen, beside the paper."),
+    "gate": ("training.gating.cli", "Measure a checkpoint's input gate, and choose its thresholds."),
     "phantom": ("training.phantoms.cli", "Write synthetic chest radiographs as DICOM files, with their truth."),
 }
 
@@ -104,6 +105,7 @@ def _text(found: dict[str, Any]) -> str:
         ("backbone", found["options"]["backbone"]),
         ("classifier", _cost(found) + f", one view of {' x '.join(map(str, found['view']))}"),
         ("U-Net", _cost(found["unet"])),
+        *([("gate", _cost(found["gate"]))] if found["gate"] else []),
         ("graph", _cost(found["graph"])),
         ("input", _shape(found["input"]["name"], found["input"]["shape"]) + ", 0..1"),
         ("outputs", ", ".join(_shape(name, shape) for name, shape in found["outputs"].items())),

@@ -45,7 +45,8 @@ def describe(name: str, options: dict[str, Any] | None = None, *, without: tuple
 
     Returns:
         A JSON-able dictionary. `parameters` and `gmacs` (1e9 multiply-adds) are those of the classifier on one view;
-        `unet` and `graph` have the same two for the U-Net, and for the graph that is exported, with all that is in it.
+        `unet`, `gate` (None without one) and `graph` have the same two for the U-Net, for the gate's head on it, and
+        for the graph that is exported, with all that is in it.
 
     Raises:
         UsageError: an unknown method, option or switch, or a value that cannot be used.
@@ -56,16 +57,18 @@ def describe(name: str, options: dict[str, Any] | None = None, *, without: tuple
     outputs: list[Any] = []
     graph = multiply_adds(lambda: outputs.append(method(image)))
     everything, unet = parameters(method), parameters(method.unet)
+    gate = 0 if method.gate is None else parameters(method.gate)
     return {
         "method": name,
         "summary": METHODS[name][1],
-        "parameters": everything - unet,
+        "parameters": everything - unet - gate,
         "gmacs": _giga(multiply_adds(lambda: _score(method, image))),
         "counted": "multiply-adds of convolutions and matrix products; parameters and gmacs: the classifier, one view",
         "unet": {"parameters": unet, "gmacs": _giga(multiply_adds(lambda: method.unet(image)))},
+        "gate": _gate(method, image),
         "graph": {"parameters": everything, "gmacs": _giga(graph)},
         "input": {"name": "image", "shape": ["N", 1, *image.shape[2:]], "range": [0.0, 1.0]},
-        "outputs": {key: ["N", *value.shape[1:]] for key, value in outputs[0]._asdict().items()},
+        "outputs": {key: ["N", *value.shape[1:]] for key, value in outputs[0]._asdict().items() if value is not None},
         "view": list(method.view(image).shape[2:]),
         "heatmap_box": list(method.heatmap_box),
         "labels": list(LABELS),
@@ -80,6 +83,15 @@ def _score(method: Method[Any], image: Tensor) -> object:
     """The classifier alone: the masks that it may want are given, so that no U-Net is counted."""
     side = method.options.crop // method.options.reduction
     return method.score(method.view(image), image.new_zeros(1, len(STRUCTURES), side, side))
+
+
+def _gate(method: Method[Any], image: Tensor) -> dict[str, Any] | None:
+    """The head's own cost: the encoder under it is the U-Net's."""
+    head = method.gate
+    if head is None:
+        return None
+    stages = method.unet.encode(image)
+    return {"parameters": parameters(head), "gmacs": _giga(multiply_adds(lambda: head(stages)))}
 
 
 def _giga(count: int) -> float:

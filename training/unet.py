@@ -31,7 +31,9 @@ class Segmentation(NamedTuple):
     logits: Tensor
     """The same before the sigmoid: what a stable loss takes."""
     code: Tensor
-    """The encoder's deepest features [N, code_channels, h, w]: what a gate head can read."""
+    """The encoder's deepest features [N, code_channels, h, w]."""
+    stages: tuple[Tensor, ...]
+    """The features of every stage of the encoder, the shallowest first, `code` last: what the gate reads."""
 
 
 def _double(inputs: int, outputs: int) -> nn.Sequential:
@@ -56,6 +58,7 @@ class UNet(nn.Module):
 
     Attributes:
         code_channels: channels of `Segmentation.code`.
+        stage_channels: channels of each of `Segmentation.stages`.
     """
 
     def __init__(self, *, width: int = 16, depth: int = 4, reduction: int = 2, multiplier: float = 1.0) -> None:
@@ -64,13 +67,23 @@ class UNet(nn.Module):
             raise bad("the U-Net's width, depth and reduction must be at least 1")
         self.depth, self.reduction = depth, reduction
         sizes = [scaled(width << stage, multiplier) for stage in range(depth + 1)]
-        self.code_channels = sizes[-1]
+        self.code_channels, self.stage_channels = sizes[-1], tuple(sizes)
         self.down = nn.ModuleList([_double(a, b) for a, b in zip([1, *sizes], sizes, strict=False)])
         deeper = list(zip(sizes[:0:-1], sizes[-2::-1], strict=True))
         self.up = nn.ModuleList([nn.ConvTranspose2d(a, b, 2, stride=2) for a, b in deeper])
         self.merge = nn.ModuleList([_double(2 * b, b) for _, b in deeper])
         self.head = nn.Conv2d(sizes[0], len(STRUCTURES), 1)
         start_weights(self)
+
+    def encode(self, image: Tensor) -> tuple[Tensor, ...]:
+        """The encoder alone: `Segmentation.stages` of images as `forward` takes them."""
+        x = fn.avg_pool2d(image, self.reduction) if self.reduction > 1 else image
+        x = (x - GREY_MEAN) / GREY_DEVIATION
+        passed: list[Tensor] = []
+        for index, stage in enumerate(self.down):
+            x = stage(fn.max_pool2d(x, 2) if index else x)
+            passed.append(x)
+        return tuple(passed)
 
     def forward(self, image: Tensor) -> Segmentation:
         """Segment images in 0..1.
@@ -79,16 +92,11 @@ class UNet(nn.Module):
             image: [N, 1, H, W]; H and W must be multiples of `reduction * 2**depth`.
 
         Returns:
-            Masks, logits and the deepest features.
+            Masks, logits and the encoder's features.
         """
-        x = fn.avg_pool2d(image, self.reduction) if self.reduction > 1 else image
-        x = (x - GREY_MEAN) / GREY_DEVIATION
-        passed: list[Tensor] = []
-        for index, stage in enumerate(self.down):
-            x = stage(fn.max_pool2d(x, 2) if index else x)
-            passed.append(x)
-        code = passed.pop()
-        for grow, merge in zip(self.up, self.merge, strict=True):
-            x = merge(torch.cat([passed.pop(), grow(x)], 1))
+        stages = self.encode(image)
+        x = stages[-1]
+        for grow, merge, passed in zip(self.up, self.merge, stages[-2::-1], strict=True):
+            x = merge(torch.cat([passed, grow(x)], 1))
         logits: Tensor = self.head(x)
-        return Segmentation(logits.sigmoid(), logits, code)
+        return Segmentation(logits.sigmoid(), logits, stages[-1], stages)

@@ -22,11 +22,12 @@ __all__ = ["gate"]
 @judging
 def gate(
     fp32: Path, int8: Path, data: Path, out: Path, explain: bool, as_json: bool, engines: tuple[str, ...],
-    thresholds: Path | None, rounds: int, resamples: int, time_limit: float,
+    thresholds: Path | None, input_gate: Path | None, rounds: int, resamples: int, time_limit: float,
 ) -> None:  # fmt: skip
     """Compare the graphs FP32 and INT8 on held-out cases. Exit code 1 where INT8 does not pass."""
     from calibration.cases import read_table
     from calibration.errors import CalibrationError, Problem
+    from calibration.input_gate import limits_for
     from calibration.judge import Judge
     from calibration.planes import geometry_of, prepare
     from calibration.reports import gate_report, write_gate
@@ -45,6 +46,7 @@ def gate(
             prepare(table, geometry_of(one), Path(folder)),
             engines,
             None if thresholds is None else read_points(thresholds),
+            limits_for(input_gate, one),
             resamples=resamples,
             limit_seconds=time_limit,
             say=lambda line: click.echo(line, err=True),

@@ -22,6 +22,7 @@ def judging(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Must pass; may be repeated.  [default: both]",
         ),
         click.option("--thresholds", type=FILE, help="thresholds.json: count flips there."),
+        click.option("--input-gate", type=FILE, help="input_gate.json: count its flips there."),
         click.option("--rounds", default=30, show_default=True, type=click.IntRange(0), help="Of the latencies."),
         click.option("--resamples", default=1000, show_default=True, type=click.IntRange(1), help="Of the bootstrap."),
         click.option("--time-limit", default=300.0, show_default=True, help="Seconds that an engine may compile."),

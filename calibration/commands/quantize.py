@@ -28,19 +28,22 @@ __all__ = ["quantize"]
 @judging
 def quantize(
     graph: Path, data: Path, judged: Path | None, out: Path, explain: bool, as_json: bool, engines: tuple[str, ...],
-    thresholds: Path | None, time_limit: float, **rest: Any,
+    thresholds: Path | None, input_gate: Path | None, time_limit: float, **rest: Any,
 ) -> None:  # fmt: skip
     """Make GRAPH (fp32) an INT8 graph that passes the gate, in the folder --out.
 
     An interrupted run goes on where it was. A graph that fails the gate is not written, and the exit code is 1.
     """
     from calibration.cases import read_table
+    from calibration.input_gate import limits_for
     from calibration.reports import gate_report
     from calibration.thresholds import read_points
     from calibration.workshop import Wishes, make_int8
     from export.graphfile import open_graph
 
+    fp32 = open_graph(graph)
     wishes = Wishes(
+        gate_limits=limits_for(input_gate, fp32),
         engines=engines,
         thresholds=None if thresholds is None else read_points(thresholds),
         limit_seconds=time_limit,
@@ -50,7 +53,7 @@ def quantize(
     table = read_table(data)
     others = None if judged is None else read_table(judged)
     try:
-        report = make_int8(open_graph(graph), table, others, out, wishes)
+        report = make_int8(fp32, table, others, out, wishes)
     finally:
         if explain and (out / "quantisation.md").is_file():
             click.echo((out / "quantisation.md").read_text(encoding="utf-8"))

@@ -18,6 +18,7 @@ __all__ = ["seal"]
 @click.option("--fp32", required=True, type=FILE, help="The graph.")
 @click.option("--int8", type=FILE, help="Its INT8 variant.")
 @click.option("--gate", type=FILE, help="gate.json of the INT8 variant.")
+@click.option("--input-gate", type=FILE, help="input_gate.json of the checkpoint, where the graph has a gate.")
 @click.option(
     "--thresholds",
     required=True,

@@ -41,7 +41,7 @@ def text(found: dict[str, Any]) -> str:
     return "\n".join(f"{name:18} {value}" for name, value in rows)
 
 
-_SHOWN = ("method", "origin", "checkpoint_sha256", "split", "trained_on", "departures", "heatmaps", "versions")
+_SHOWN = ("method", "origin", "checkpoint_sha256", "split", "trained_on", "departures", "heatmaps", "gate", "versions")
 
 
 def _shape(name: str, axes: list[Any]) -> str:

@@ -71,7 +71,7 @@ def test_answers_are_those_of_torch(shelf: Shelf, name: str) -> None:
     assert ours.logits.std(0).min() > 1e-3, "the network answers alike for all images"
     for count in (1, 5):
         theirs = session.run(["logits", "masks", "heatmaps"], {"image": batch[:count]})
-        for mine, other, bound in zip(ours, theirs, (1e-4, 1e-3, 1e-3), strict=True):
+        for mine, other, bound in zip(ours[:3], theirs, (1e-4, 1e-3, 1e-3), strict=True):
             assert np.abs(mine[:count].numpy() - other).max() < bound
 
 

@@ -92,7 +92,7 @@ def evaluate(wanted: Evaluation) -> dict[str, Any]:
 
 def _source(recipe: Recipe, wanted: Evaluation) -> Source:
     """The data set to score on: the recipe's, or another kind."""
-    own = {source.kind: source for source in recipe.sources(recipe.stages[-1])}
+    own = {source.kind: source for source in recipe.sources(recipe.judged)}
     kind = wanted.kind or next(iter(own))
     source = own.get(kind, Source(kind=kind, split="test"))
     if wanted.split is not None:

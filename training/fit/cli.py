@@ -50,7 +50,7 @@ def _say(line: str) -> None:
 @click.option("--without", multiple=True, metavar="SWITCH", help="Turn an ablation switch off; may be repeated.")
 @click.option("--resume", is_flag=True, help="Go on with what is in --out.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Published weights of the backbone.")
-@click.option("--unet", type=click.Path(path_type=Path), help="A checkpoint whose U-Net is taken, not trained.")
+@click.option("--unet", type=click.Path(path_type=Path), help="A checkpoint whose U-Net (and gate) is taken.")
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that load images.")
 @click.option("--precision", default="auto", show_default=True, help="Lightning's; auto is mixed on an accelerator.")
 @click.option("--accelerator", default="auto", show_default=True, help="Lightning's: auto, cpu, gpu, ...")

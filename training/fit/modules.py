@@ -21,7 +21,7 @@ from training.fit.optimise import global_mean, known_loss, make_loss, make_optim
 from training.methods.base import Method
 from training.recipes import Stage
 
-__all__ = ["ClassifierStage", "StageModule", "UNetStage", "make_stage"]
+__all__ = ["ClassifierStage", "StageModule", "UNetStage", "choose_branch", "make_stage"]
 
 _WHOLE = frozenset({"pretrain", "classifier"})
 """Stages of a classifier that learns as a whole."""
@@ -71,7 +71,11 @@ class StageModule(lightning.LightningModule):
         return optimiser if schedule is None else {"optimizer": optimiser, "lr_scheduler": schedule}
 
     def on_train_epoch_start(self) -> None:
-        """Nothing is measured yet."""
+        """Nothing is measured yet; what is frozen stays in evaluation.
+
+        Lightning puts back the mode that each part had before, and does not ask `train` for it.
+        """
+        self.train()
         self._sums = [0.0, 0.0]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -147,8 +151,10 @@ class ClassifierStage(StageModule):
 
     def _freeze(self) -> None:
         self.model.requires_grad_(True)
-        _choose_branch(self.model, None if self.stage.name in _WHOLE else self.stage.name)
+        choose_branch(self.model, None if self.stage.name in _WHOLE else self.stage.name)
         self.model.unet.requires_grad_(False)
+        if self.model.gate is not None:
+            self.model.gate.requires_grad_(False)
 
     def train(self, mode: bool = True) -> ClassifierStage:
         """As torch's, but the U-Net's running statistics must not move."""
@@ -189,7 +195,7 @@ class UNetStage(StageModule):
     """The U-Net, over the whole field; structures that an image's annotator did not draw cost nothing."""
 
     def _freeze(self) -> None:
-        _choose_branch(self.model, None)
+        choose_branch(self.model, None)
         self.model.requires_grad_(False)
         self.model.unet.requires_grad_(True)
 
@@ -226,6 +232,10 @@ def make_stage(model: Method[Any], stage: Stage, folds: Folds) -> StageModule:
     """
     if stage.name == "unet":
         return UNetStage(model, stage, folds)
+    if stage.name == "gate":
+        from training.fit.gate import GateStage  # it is built on this file
+
+        return GateStage(model, stage, folds)
     if (stage.name in _WHOLE) == hasattr(model, "set_stage"):
         raise RecipeError(Code.BAD_ARGUMENT, f"the method {model.name!r} has no stage {stage.name!r}")
     if stage.watch == "auroc" and not measurable(folds.validation.truth()).any():
@@ -237,7 +247,8 @@ def make_stage(model: Method[Any], stage: Stage, folds: Folds) -> StageModule:
     return ClassifierStage(model, stage, folds)
 
 
-def _choose_branch(model: nn.Module, name: str | None) -> None:
+def choose_branch(model: nn.Module, name: str | None) -> None:
+    """Let one branch of AG-CNN learn, or all of them; other methods have none."""
     chooser = getattr(model, "set_stage", None)
     if chooser is not None:
         chooser(name)

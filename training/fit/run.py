@@ -53,7 +53,7 @@ class Fit:
         departures: how the recipe differs from its file, in words.
         resume: go on with what is in `out`.
         weights: published weights of the backbone.
-        unet: a checkpoint whose U-Net is taken instead of training one.
+        unet: a checkpoint whose U-Net is taken instead of training one, and its gate where both have one.
         workers: processes that load images.
         precision: as Lightning names it; "auto" is mixed precision where there is an accelerator.
         accelerator: as Lightning names it.
@@ -88,8 +88,10 @@ def fit(run: Fit) -> Outcome:
     lightning.seed_everything(run.recipe.seed, verbose=False)
     # Channels last is what convolutions are fastest on: 1.4 to 1.6 times on a CPU.
     model = build(run.recipe.method, run.recipe.options).to(memory_format=torch.channels_last)
-    _start(run, model)
-    stages = [stage for stage in run.recipe.stages if not (stage.name == "unet" and run.unet)]
+    borrowed = _start(run, model)
+    stages = [stage for stage in run.recipe.stages if stage.name not in borrowed]
+    if not stages:
+        raise RecipeError(Code.BAD_ARGUMENT, f"{run.unet} has all that {run.recipe.name} would train: leave --unet out")
     history: dict[str, list[dict[str, Any]]] = {}
     best = run.out / BEST
     for stage in stages:
@@ -158,8 +160,8 @@ def _claim(run: Fit) -> None:
         write_atomically(note, msgspec.json.format(msgspec.json.encode(mine)))
 
 
-def _start(run: Fit, model: Method[Any]) -> None:
-    """Published weights into the backbones, another run's U-Net into the U-Net."""
+def _start(run: Fit, model: Method[Any]) -> tuple[str, ...]:
+    """Published weights into the backbones, another run's U-Net into the U-Net: the stages that need not run."""
     if run.weights is not None:
         from training.weights import load_weights
 
@@ -170,22 +172,28 @@ def _start(run: Fit, model: Method[Any]) -> None:
         said = "backbone from nothing in place of ImageNet weights (--weights)"
         run.departures = (*run.departures, said)
         run.say(said)
-    if run.unet is not None:
-        _borrow(run, model, run.unet)
+    return () if run.unet is None else _borrow(run, model, run.unet)
 
 
-def _borrow(run: Fit, model: Method[Any], path: Path) -> None:
+def _borrow(run: Fit, model: Method[Any], path: Path) -> tuple[str, ...]:
+    """The U-Net of another run; and its gate, which belongs to that U-Net, where there is one and one is wanted."""
     facts, state = read(path)
-    own = {name.removeprefix("unet."): value for name, value in state.items() if name.startswith("unet.")}
-    try:
-        model.unet.load_state_dict(own, strict=True)
-    except RuntimeError:
-        raise RecipeError(
-            Code.BAD_ARGUMENT, f"the U-Net of {path} is of another size than {run.recipe.name}'s"
-        ) from None
-    run.use += [use for use in facts.data if use.stage == "unet"]
+    parts = ["unet"]
+    if model.gate is not None and facts.learned("gate"):
+        parts.append("gate")
+    for part in parts:
+        own = {name.removeprefix(f"{part}."): value for name, value in state.items() if name.startswith(f"{part}.")}
+        try:
+            model.get_submodule(part).load_state_dict(own, strict=True)
+        except RuntimeError:
+            raise RecipeError(
+                Code.BAD_ARGUMENT, f"the U-Net of {path} is of another size than {run.recipe.name}'s"
+            ) from None
+    run.use += [use for use in facts.data if use.stage in parts]
     run.tags |= set(facts.trained_on)
-    run.departures = (*run.departures, f"the U-Net of a run of {facts.recipe['name']}")
+    said = "the U-Net and the gate" if len(parts) > 1 else "the U-Net"
+    run.departures = (*run.departures, f"{said} of a run of {facts.recipe['name']}")
+    return tuple(parts)
 
 
 def _take(run: Fit, model: Method[Any], path: Path) -> None:

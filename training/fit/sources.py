@@ -30,6 +30,7 @@ from training.data import (
 from training.errors import bad
 from training.fit.drawn import PhantomSet
 from training.fit.folds import Folds, Joined, SampleSet
+from training.gating.samples import GateSamples
 from training.methods.base import Options
 from training.recipes import Augment as Wanted
 from training.recipes import Source, Stage
@@ -245,7 +246,8 @@ def open_source_of(source: Source, places: Places, options: Options) -> Opened:
 def augment_of(wanted: Wanted, stage: str, options: Options) -> Augment | None:
     """A recipe's augmentation for the data set; None where images stay as they are.
 
-    The U-Net's images stay whole fields. A classifier's become views, unless they are cropped at the centre: that is
+    The U-Net's images stay whole fields; the gate's are left alone, it has views of its own
+    (`training/gating/views.py`). A classifier's become views, unless they are cropped at the centre: that is
     left to the method, which crops all images so.
     """
     moved = any((wanted.flip, wanted.rotation, wanted.contrast, wanted.gamma))
@@ -283,4 +285,15 @@ def folds_of(stage: Stage, sources: tuple[Source, ...], places: Places, options:
         for found, a, b in zip(opened, train, validation, strict=True)
     )
     tags = {patient_tag(name) for found in opened for fold in ("train", "val") for name in found.patients(fold)}
-    return Folds(Joined(train), Joined(validation), use, frozenset(tags))
+    made = Folds(Joined(train), Joined(validation), use, frozenset(tags))
+    return _gated(made, places, seed) if stage.name == "gate" else made
+
+
+def _gated(chests: Folds, places: Places, seed: int) -> Folds:
+    """The same chests in all poses, and drawn pictures that are none."""
+    train = GateSamples(chests.train, "train", seed, places.cache, places.say)
+    validation = GateSamples(chests.validation, "val", seed, places.cache, places.say)
+    digest = hashlib.sha256(f"others {train.others} {validation.others} {seed}".encode()).hexdigest()
+    drawn = SplitFacts("drawn pictures of separate seeds", False, digest)
+    use = DataUse("gate", "drawn pictures", train.others, validation.others, True, "drawn by cxredge", drawn)
+    return Folds(train, validation, (*chests.use, use), chests.tags)

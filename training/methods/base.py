@@ -1,9 +1,10 @@
-"""The one face of all methods: an image of the whole field in, logits, masks and heat maps out.
+"""The one face of all methods: an image of the whole field in, logits, masks, heat maps and perhaps the gate out.
 
     image     [N, 1, field, field]  display values in 0..1, bright = dense
     logits    [N, 14]               before the sigmoid, in the order of `cxredge.result.LABELS`
     masks     [N, 3, mask, mask]    probabilities over the whole field, in the order of `cxredge.result.STRUCTURES`
     heatmaps  [N, 14, hh, ww]       each disease's evidence, in logits; they cover `heatmap_box` of the field
+    gate      [N, 3]                logits: not a frontal chest, inverted, turned; only with the option `gate`
 
 What a host need not know happens inside: the centre crop, three channels of one grey, normalisation, U-Net, attention.
 Nothing in `forward` depends on values in Python, so one traced graph serves every image.
@@ -21,7 +22,8 @@ from torch.nn import functional as fn
 from cxredge.result import LABELS
 from training.backbones import Backbone, Shape, build_backbone
 from training.errors import bad
-from training.unet import UNet
+from training.gate import GateHead
+from training.unet import Segmentation, UNet
 
 __all__ = ["Box", "Method", "Normalise", "Options", "OptionsT", "Output", "Scores", "class_maps", "pooled"]
 
@@ -33,11 +35,12 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class Output(NamedTuple):
-    """What `Method.forward` gives: the outputs of the graph, in its order."""
+    """What `Method.forward` gives: the outputs of the graph, in its order; None is one that the method lacks."""
 
     logits: Tensor
     masks: Tensor
     heatmaps: Tensor
+    gate: Tensor | None = None
 
 
 class Scores(NamedTuple):
@@ -70,6 +73,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         mask: side of the masks.
         unet_width: channels of the U-Net's first stage.
         unet_depth: how many times the U-Net halves its map.
+        gate: whether the graph says if the picture is an upright frontal chest (`training/gate.py`).
     """
 
     backbone: str = "densenet121"
@@ -82,6 +86,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     mask: Whole = 128
     unet_width: Whole = 16
     unet_depth: Whole = 4
+    gate: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a geometry in which crop, masks and field do not meet on whole cells."""
@@ -161,6 +166,7 @@ class Method(nn.Module, Generic[OptionsT]):
         trained: what its training logits are trained on, in their order.
         options: what this one was built with.
         unet: the U-Net.
+        gate: the head on its encoder; None without that option.
     """
 
     name: ClassVar[str]
@@ -177,6 +183,8 @@ class Method(nn.Module, Generic[OptionsT]):
             multiplier=options.width,
         )
         self.normalise = Normalise(options.channels, options.scale)
+        cells = options.mask >> options.unet_depth
+        self.gate = GateHead(self.unet.stage_channels, cells) if options.gate else None
 
     def make_backbone(self, **extra: Any) -> Backbone:
         """A backbone as the options want it."""
@@ -216,11 +224,15 @@ class Method(nn.Module, Generic[OptionsT]):
         """What the loss sees for a view: [N, len(trained)]."""
         return self.score(view).logits
 
+    def gated(self, stages: tuple[Tensor, ...]) -> Tensor | None:
+        """The gate's logits [N, 3] from the U-Net's stages; None where the method has no gate."""
+        return None if self.gate is None else self.gate(stages)
+
     def forward(self, image: Tensor) -> Output:
-        """The graph: image [N, 1, field, field] in 0..1 to logits, masks and heat maps."""
-        masks = self.unet(image).masks
-        scores = self.score(self.view(image), self.view_masks(masks))
-        return Output(scores.logits, masks, scores.maps)
+        """The graph: image [N, 1, field, field] in 0..1 to logits, masks, heat maps and the gate."""
+        seen: Segmentation = self.unet(image)
+        scores = self.score(self.view(image), self.view_masks(seen.masks))
+        return Output(scores.logits, seen.masks, scores.maps, self.gated(seen.stages))
 
 
 def _centre(image: Tensor, margin: int, side: int) -> Tensor:

@@ -133,7 +133,8 @@ class SeMultiMap(Method[Options]):
             return super().forward(image)
         scores = self.score(torch.cat(self.crops(image)))
         logits, maps = (x.reshape(10, -1, *x.shape[1:]) for x in scores)
-        return Output(logit_of_mean(logits), self.unet(image).masks, self._laid(maps))
+        seen = self.unet(image)
+        return Output(logit_of_mean(logits), seen.masks, self._laid(maps), self.gated(seen.stages))
 
     def _corners(self) -> tuple[tuple[int, int], ...]:
         """Top and left of the four corner crops and the centre one."""

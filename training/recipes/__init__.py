@@ -127,15 +127,16 @@ class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One training run; a later stage starts from the best weights of those before it.
 
     Attributes:
-        name: "unet"; "pretrain" (the classifier, on data of its own, before it learns from the recipe's) and
+        name: "unet", "gate"; "pretrain" (the classifier, on data of its own, before it learns from the recipe's) and
             "classifier", or a branch of AG-CNN ("global", "local", "fusion").
         batch: images a step, over all processes together.
-        watch: what chooses the best epoch: the validation's mean AUROC, its loss, or its mean Dice (U-Net).
+        watch: what chooses the best epoch: the validation's mean AUROC (of the diseases, or of the gate's three
+            questions), its loss, or its mean Dice (U-Net).
         stop_after: end after so many epochs without a better one; 0 never does.
         data: other data sets than the recipe's.
     """
 
-    name: Literal["unet", "pretrain", "classifier", "global", "local", "fusion"]
+    name: Literal["unet", "gate", "pretrain", "classifier", "global", "local", "fusion"]
     epochs: Whole
     batch: Whole
     optimiser: Optimiser
@@ -181,7 +182,8 @@ class Recipe(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
         options: of the method.
         start: whether the paper's backbone started from ImageNet weights (`--weights`) or from nothing.
         seed: of weights, order and augmentation.
-        data: the data sets of all stages that name none of their own; the last stage's are those of `evaluate`.
+        data: the data sets of all stages that name none of their own; those of the last stage, or of the one before
+            where the last is the gate, are those of `evaluate`.
         stages: in order.
         paper: None where no paper reports this.
     """
@@ -206,9 +208,15 @@ class Recipe(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"a stage appears twice: {', '.join(seen)}")
         for stage in self.stages:
             self._check_stage(stage)
+        self._check_gate()
         for label in [*(self.paper.auroc if self.paper else ()), *(self.paper.iou if self.paper else ())]:
             if label not in LABELS:
                 raise ValueError(f"{label!r} of the paper's figures is none of the {len(LABELS)} labels")
+
+    @property
+    def judged(self) -> Stage:
+        """The stage whose data `evaluate` scores on: the last that is no gate."""
+        return [stage for stage in self.stages if stage.name != "gate"][-1]
 
     def _check_stage(self, stage: Stage) -> None:
         if not self.sources(stage):
@@ -220,6 +228,19 @@ class Recipe(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"stage {stage.name!r} cannot watch {stage.watch!r}")
         if segments and stage.augment.crop == "random":
             raise ValueError("the U-Net sees the whole field: its crop is 'centre' (none) or 'resized'")
+
+    def _check_gate(self) -> None:
+        """A gate in the network is trained, and on a U-Net that has been; else it would refuse at random."""
+        names = [stage.name for stage in self.stages]
+        if ("gate" in names) != bool(self.options.get("gate", False)):
+            raise ValueError("a stage 'gate' and `gate = true` among the options go together")
+        if "gate" not in names:
+            return
+        if "unet" not in names[: names.index("gate")]:
+            raise ValueError("the stage 'gate' reads the U-Net: it needs a stage 'unet' before it")
+        stage = self.stages[names.index("gate")]
+        if stage.augment != Augment() or stage.loss != Loss():
+            raise ValueError("the stage 'gate' has its own augmentation and loss: leave `augment` and `loss` out")
 
     def sources(self, stage: Stage) -> tuple[Source, ...]:
         """The data sets of a stage."""
