@@ -54,7 +54,7 @@ def steps(data: Path, out: Path) -> list[Step]:
         out: where everything is made.
     """
     run, graph, int8 = out / "run" / "best.pt", out / "chest.onnx", out / "int8"
-    nih = str(data / "nih")
+    nih, others = str(data / "nih"), data / "dicom" / "other"
     return [
         Step("train", ("training", "fit", RECIPE, "--data", str(data), "--out", str(run.parent), "--resume"), run),
         Step(
@@ -67,6 +67,12 @@ def steps(data: Path, out: Path) -> list[Step]:
             ("training", "evaluate", str(run), "--kind", "shenzhen", "--split", "test", "--data",
              str(data / "lungs" / "shenzhen"), "--out", str(out / "shenzhen")),
             out / "shenzhen" / "report.json",
+        ),
+        Step(
+            "the gate",
+            ("training", "gate", str(run), "--data", str(data), "--out", str(out / "gate"),
+             *(("--files", str(others)) if others.is_dir() else ())),
+            out / "gate" / "input_gate.json",
         ),
         Step("export", ("export", "onnx", str(run), "--out", str(graph)), graph),
         *(
@@ -88,31 +94,31 @@ def steps(data: Path, out: Path) -> list[Step]:
 
 
 def closing(out: Path, bundle: Path) -> list[Step]:
-    """Thresholds and the seal: of the INT8 graph where one passed its gate, else of the float graph alone."""
-    graph, int8, table = out / "chest.onnx", out / "int8" / "int8.onnx", out / "val.csv"
-    kind = "int8" if int8.exists() else "fp32"
+    """Each graph's own thresholds, and the seal: INT8 is left out where it did not pass its gate."""
+    graphs = {"fp32": out / "chest.onnx"}
+    int8: tuple[str, ...] = ()
+    if (out / "int8" / "int8.onnx").exists():
+        graphs["int8"] = out / "int8" / "int8.onnx"
+        int8 = ("--int8", str(graphs["int8"]), "--gate", str(out / "int8" / "gate.json"))
+    made = [step for kind, graph in graphs.items() for step in _thresholds(kind, graph, out)]
+    chosen = [f"--thresholds={kind}={out / f'thresholds-{kind}' / 'thresholds.json'}" for kind in graphs]
+    seal = Step(
+        "seal",
+        ("calibration", "seal", "--fp32", str(graphs["fp32"]), *int8, *chosen, "--input-gate",
+         str(out / "gate" / "input_gate.json"), "--name", NAME, "--version", VERSION, "--intended-use",
+         f"@{out / 'intended_use.txt'}", "--notes", str(out / "notes.md"), "--allow-unsupported",
+         "--out", str(bundle)),
+        bundle,
+    )  # fmt: skip
+    return [*made, seal]
+
+
+def _thresholds(kind: str, graph: Path, out: Path) -> list[Step]:
+    """Chosen on the validation fold, which neither trained the graph nor calibrated it."""
     scores, chosen = out / f"{kind}.npz", out / f"thresholds-{kind}"
-    extra = ("--int8", str(int8), "--gate", str(out / "int8" / "gate.json")) if int8.exists() else ()
-    use = out / "intended_use.txt"
-    return [
-        Step(
-            f"scores of {kind}",
-            ("calibration", "score", str(int8 if int8.exists() else graph), "--data", str(table), "--out", str(scores)),
-            scores,
-        ),
-        Step(
-            "thresholds",
-            ("calibration", "thresholds", str(scores), "--out", str(chosen)),
-            chosen / "thresholds.json",
-        ),
-        Step(
-            "seal",
-            ("calibration", "seal", "--fp32", str(graph), *extra, "--thresholds", str(chosen / "thresholds.json"),
-             "--name", NAME, "--version", VERSION, "--intended-use", f"@{use}", "--notes", str(out / "notes.md"),
-             "--allow-unsupported", "--out", str(bundle)),
-            bundle,
-        ),
-    ]  # fmt: skip
+    score = ("calibration", "score", str(graph), "--data", str(out / "val.csv"), "--out", str(scores))
+    choose = ("calibration", "thresholds", str(scores), "--out", str(chosen))
+    return [Step(f"scores of {kind}", score, scores), Step(f"thresholds of {kind}", choose, chosen / "thresholds.json")]
 
 
 def make_bundle(data: Path, out: Path, say: Callable[[str], None]) -> Path:
@@ -135,8 +141,8 @@ def make_bundle(data: Path, out: Path, say: Callable[[str], None]) -> Path:
 def _notes(out: Path) -> Iterator[str]:
     """What was measured on patients that nothing was chosen on, and what a person must know of these weights."""
     yield "# On patients that nothing was chosen on"
-    for name in ("nih", "shenzhen"):
-        text = (out / name / "report.md").read_text(encoding="utf-8")
+    for name in ("nih/report.md", "shenzhen/report.md", "gate/input_gate.md"):
+        text = (out / name).read_text(encoding="utf-8")
         yield text.replace("\n## ", "\n### ").replace("# ", "## ", 1).strip()
     yield NOTES.read_text(encoding="utf-8").strip()
 
