@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from training.evaluate.tables import markdown_table
@@ -45,7 +45,8 @@ def _fold(title: str, fold: Mapping[str, Any]) -> list[str]:
     ]
     head = ["Picture", "Number", "Stopped", *WORDS.values()]
     split = f"Split: {fold['split']['name']}."
-    return [f"## {title}: {fold['data']}", split, markdown_table(["Question", "AUROC"], scores), said, markdown_table(head, rows)]
+    asked = markdown_table(["Question", "AUROC"], scores)
+    return [f"## {title}: {fold['data']}", split, asked, said, markdown_table(head, rows)]
 
 
 def _scored(found: Mapping[str, Any] | None) -> str:
