@@ -80,6 +80,8 @@ def _performance(parts: Parts, told: Mapping[str, Any]) -> str:
         )
     head = ["Disease", "Positives", "AUROC", "Sensitivity", "Specificity", "Without a threshold"]
     said = f"On {told['cases']} cases of {told['patients']} patients at `{parts.point}`, {told['scores']['ran']}."
+    if parts.fp32_thresholds is not None:
+        said += " fp32 decides with thresholds of its own: thresholds_fp32.md."
     return f"{said}\n\n{table(head, lines)}"
 
 

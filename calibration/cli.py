@@ -1,4 +1,4 @@
-"""`python -m calibration`: INT8, the gate, scores, thresholds, sealing. Heavy imports happen inside."""
+"""`python -m calibration`: INT8, the gate, scores, thresholds, sealing, signing. Heavy imports happen inside."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ LATER: dict[str, tuple[str, str, str]] = {
     "score": ("calibration.commands.score", "score", "Run a graph on labelled cases and keep its logits."),
     "thresholds": ("calibration.commands.thresholds", "thresholds", "Calibration and thresholds from scores."),
     "seal": ("calibration.commands.seal", "seal", "Seal graphs, thresholds and reports as a bundle."),
+    "default": ("calibration.commands.default", "default", "Make the bundle that comes with cxredge, from data on."),
+    "keys": ("calibration.commands.keys", "keys", "Make a pair of keys that bundles are signed with."),
+    "sign": ("calibration.commands.sign", "sign", "Check a sealed bundle and sign it."),
 }
 
 

@@ -18,6 +18,7 @@ class Problem(enum.StrEnum):
     QUANTISE = "quantise"  # no INT8 graph can be made
     GATE = "gate"  # the INT8 graph answers too differently, or cannot run
     SCORES = "scores"  # a file of scores, thresholds or a gate report is not one, or of another graph
+    KEY = "key"  # a key cannot be made or used
     SEAL = "seal"  # the parts do not make a bundle
 
 

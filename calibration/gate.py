@@ -24,7 +24,7 @@ from cxredge.operating_points import (
     measurable,
 )
 from cxredge.operating_points.curves import Ranking
-from cxredge.operating_points.intervals import resampled
+from cxredge.operating_points.intervals import mean_interval, resampled
 from cxredge.result import LABELS, STRUCTURES
 
 __all__ = ["BOUNDS", "SCHEMA", "Bounds", "Thresholds", "compare", "points_of"]
@@ -166,22 +166,46 @@ def _mean_drops(held: Held, one: Floats, other: Floats) -> Floats:
 
 
 def _dice(held: Held, fp32: Answers, int8: Answers) -> dict[str, Any]:
-    """Against the true masks where the table has them; else how far INT8's masks are from fp32's own."""
-    truths = [masks_of(held.planes, index, fp32.mask_shape) for index in range(len(held.planes))]
-    there = [index for index, mask in enumerate(truths) if mask is not None]
-    ones = np.array([_overlap(fp32.mask(i), int8.mask(i)) for i in range(len(held.planes))])
-    if not there:
-        drops = {name: float(1 - ones[:, k].mean()) for k, name in enumerate(STRUCTURES)}
-        return {"against": "fp32", "images": len(ones), "drop": drops, "fp32": None, "int8": None}
-    scores = [
-        {
-            name: float(np.mean([_overlap(answers.mask(i), truths[i])[k] for i in there]))  # type: ignore[arg-type]
-            for k, name in enumerate(STRUCTURES)
-        }
-        for answers in (fp32, int8)
-    ]
-    drops = {name: scores[0][name] - scores[1][name] for name in STRUCTURES}
-    return {"against": "truth", "images": len(there), "drop": drops, "fp32": scores[0], "int8": scores[1]}
+    """Against the true masks where the table has them; else how far INT8's masks are from fp32's own.
+
+    A drop is fp32 minus INT8, image by image, so the interval over patients is a paired one.
+    """
+    one, other = _against_truth(held.planes, fp32), _against_truth(held.planes, int8)
+    there = ~np.isnan(one).any(1)
+    told = bool(there.any())
+    if told:
+        lost = one - other
+    else:
+        lost = 1 - np.array([_overlap(fp32.mask(i), int8.mask(i)) for i in range(len(held.planes))])
+    tags = held.planes.table.tags
+    found = {
+        name: mean_interval(lost[:, k], tags, resamples=held.resamples, seed=held.seed)
+        for k, name in enumerate(STRUCTURES)
+    }
+    intervals = {name: interval for name, interval in found.items() if interval is not None}
+    return {
+        "against": "truth" if told else "fp32",
+        "images": int(there.sum()) if told else len(lost),
+        "drop": {name: interval.value for name, interval in intervals.items()},
+        "interval": {name: _interval(interval) for name, interval in intervals.items()},
+        # The bound lies above the whole interval: not only met here, but shown.
+        "shown": {name: bool(interval.high <= held.bounds.dice) for name, interval in intervals.items()},
+        "fp32": _means(one) if told else None,
+        "int8": _means(other) if told else None,
+    }
+
+
+def _against_truth(planes: Planes, answers: Answers) -> Floats:
+    """Dice of each image and structure, [N, 3]; not-a-number for an image without true masks."""
+    rows = []
+    for index in range(len(planes)):
+        truth = masks_of(planes, index, answers.mask_shape)
+        rows.append([math.nan] * len(STRUCTURES) if truth is None else _overlap(answers.mask(index), truth))
+    return np.array(rows, np.float64).reshape(-1, len(STRUCTURES))
+
+
+def _means(dice: Floats) -> dict[str, float]:
+    return {name: float(np.nanmean(dice[:, k])) for k, name in enumerate(STRUCTURES)}
 
 
 def _overlap(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> list[float]:

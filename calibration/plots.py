@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_gate", "plot_panel", "plot_sheet", "save"]
+__all__ = ["mark_points", "plot_gate", "plot_panel", "plot_sheet", "save"]
 
 OURS, OTHER, QUIET, BAD = "#1f5fa8", "#c4571b", "#8a8f98", "#b3261e"
 
@@ -48,6 +49,45 @@ def plot_gate(report: Mapping[str, Any], path: Path) -> None:
         axes.axvline(report["bounds"]["auroc"], color=BAD, linewidth=0.8, linestyle="--")
         axes.set_xlabel("drop, 95 % interval", fontsize=9)
     save(figure, path)
+
+
+SHAPES = "o^sDvP*X"
+COLORS = ("#c4571b", "#1b7f5c", "#7a3fa0", "#a8871f", "#b3261e", "#0f7c96", "#5c4033", "#444444")
+"""Of points; beyond eight places both begin again, shapes one further, so that no two are alike."""
+SAME = 0.015
+"""Markers nearer than this lie on each other."""
+
+
+def mark_points(axes: Axes, points: Mapping[str, tuple[float, float]], auroc: float) -> None:
+    """Operating points on a ROC curve, by name: false and true positive rate.
+
+    Names stand in a legend, on the side that the curve leaves free, so that points may lie as close as they like; those
+    at one place share a marker and a line. `auroc` is told above them.
+    """
+    handles = [
+        axes.plot(
+            *place, SHAPES[(number + number // 8) % 8], color=COLORS[number % 8],
+            label=textwrap.fill(", ".join(names), 24),
+            fillstyle="none", markersize=4.5, markeredgewidth=1.1, clip_on=False, zorder=4, linestyle="none",
+        )[0]
+        for number, (names, place) in enumerate(_together(points))
+    ]  # fmt: skip
+    axes.legend(
+        handles=handles, title=f"AUROC {auroc:.3f}", loc="lower right" if auroc >= 0.5 else "upper left", fontsize=6,
+        title_fontsize=7, handletextpad=0.2, borderpad=0.3, labelspacing=0.25, framealpha=0.75, edgecolor="none",
+    )  # fmt: skip
+
+
+def _together(points: Mapping[str, tuple[float, float]]) -> list[tuple[list[str], tuple[float, float]]]:
+    """The names at each place, from the curve's lower left to its upper right."""
+    groups: list[tuple[list[str], tuple[float, float]]] = []
+    for name, place in sorted(points.items(), key=lambda item: sum(item[1])):
+        last = groups[-1] if groups else None
+        if last and max(abs(place[0] - last[1][0]), abs(place[1] - last[1][1])) < SAME:
+            last[0].append(name)
+        else:
+            groups.append(([name], place))
+    return groups
 
 
 Draw = Callable[["Axes", str], None]

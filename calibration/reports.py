@@ -74,22 +74,29 @@ def _aurocs(row: Mapping[str, Any], bounds: Mapping[str, float]) -> str:
 
 def _drop(found: Mapping[str, Any]) -> list[str]:
     drop = found["drop"]
-    ends = "not known" if drop["low"] is None else f"{drop['low']:+.4f} to {drop['high']:+.4f}"
     return [
         f"{found['fp32']:.4f}",
         f"{found['int8']:.4f}",
         f"{drop['value']:+.4f}",
-        ends,
+        _ends(drop),
         "yes" if found["shown"] else "no",
     ]
 
 
+def _ends(interval: Mapping[str, float | None]) -> str:
+    return "not known" if interval["low"] is None else f"{interval['low']:+.4f} to {interval['high']:+.4f}"
+
+
 def _masks(row: Mapping[str, Any], bounds: Mapping[str, float]) -> str:
     dice = row["dice"]
-    against = "the true masks" if dice["against"] == "truth" else "fp32's own masks (the cases have no true ones)"
-    lines = [[name.replace("_", " "), f"{drop:.4f}"] for name, drop in dice["drop"].items()]
-    said = f"Against {against}, {dice['images']} images; {bounds['dice']:g} is allowed."
-    return table(["Structure", "Dice drop"], lines) + f"\n\n{said}"
+    against = "true masks" if dice["against"] == "truth" else "fp32's own masks (the cases have no true ones)"
+    lines = []
+    for name, drop in dice["drop"].items():
+        both = [f"{dice[which][name]:.4f}" if dice[which] else "" for which in ("fp32", "int8")]
+        shown = "yes" if dice["shown"][name] else "no"
+        lines.append([name.replace("_", " "), *both, f"{drop:+.4f}", _ends(dice["interval"][name]), shown])
+    said = f"Against {against}, {dice['images']} images; a drop of {bounds['dice']:g} is allowed."
+    return table(["Dice", "fp32", "INT8", "Drop", "95 %", "Shown"], lines) + f"\n\n{said}"
 
 
 def _flips(row: Mapping[str, Any], bounds: Mapping[str, float]) -> str:

@@ -34,6 +34,7 @@ class Parts:
         int8: its INT8 variant, or None.
         gate: the file of its gate report; needed with `int8`.
         thresholds: the file of calibration and operating points, chosen for `int8` where there is one.
+        fp32_thresholds: another, chosen for `fp32` beside an `int8`; None lets fp32 decide with INT8's.
         name, version: of the bundle.
         intended_use: for a clinician.
         point: the default operating point.
@@ -51,6 +52,7 @@ class Parts:
     name: str
     version: str
     intended_use: str
+    fp32_thresholds: Path | None = None
     point: str = "balanced"
     notes: str = ""
     sources: tuple[dict[str, Any], ...] = ()
@@ -70,7 +72,8 @@ def seal(parts: Parts, out: Path) -> str:
     """
     gate = _gate(parts)
     told = read_thresholds(parts.thresholds)
-    _same_graph(parts, told)
+    _same_graph(parts.int8 or parts.fp32, told)
+    own = _own_thresholds(parts, told)
     asked = read_input_gate(parts.input_gate, parts.fp32)
     sources = _sources(parts)
     engines = tuple(gate["engines_passed"]) if gate else ()
@@ -78,6 +81,9 @@ def seal(parts: Parts, out: Path) -> str:
     findings = _findings(parts, told)
     files |= _files(parts, gate, told, sources, asked)
     manifest = _manifest(parts, findings, tolerance, engines, gate is not None)
+    if own is not None:
+        manifest["findings_by_precision"] = {"fp32": _findings(parts, own)}
+        files |= {"thresholds_fp32.json": _json(own), "thresholds_fp32.md": threshold_report(own).encode()}
     manifest["gate"] = None if asked is None else {name: asked["thresholds"][name] for name in QUESTIONS}
     write_bundle(out, manifest, files)
     with open_bundle(out) as bundle:
@@ -103,8 +109,29 @@ def _gate(parts: Parts) -> dict[str, Any] | None:
     return report
 
 
-def _same_graph(parts: Parts, told: Mapping[str, Any]) -> None:
-    graph = parts.int8 or parts.fp32
+def _own_thresholds(parts: Parts, told: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Those of fp32 beside INT8's, where they were given: of that graph, with the same points."""
+    if parts.fp32_thresholds is None:
+        return None
+    if parts.int8 is None:
+        raise CalibrationError(Problem.SEAL, "without an INT8 graph there is one set of thresholds, that of fp32")
+    own = read_thresholds(parts.fp32_thresholds)
+    _same_graph(parts.fp32, own)
+    strange = sorted(_names(parts, told) ^ _names(parts, own))
+    if strange:
+        raise CalibrationError(
+            Problem.SEAL, f"fp32 and INT8 differ in the point {strange[0]}: run `thresholds` alike for both"
+        )
+    return own
+
+
+def _names(parts: Parts, told: Mapping[str, Any]) -> set[str]:
+    """The operating points that a set of thresholds gives every disease."""
+    first = told["findings"][0]
+    return {*first["points"], *first["refused"], parts.point}
+
+
+def _same_graph(graph: GraphFile, told: Mapping[str, Any]) -> None:
     if told["scores"]["graph_sha256"] != graph.sha256:
         raise CalibrationError(
             Problem.SEAL, f"the thresholds were chosen for another graph than {graph.path.name}: score that one"
@@ -140,7 +167,7 @@ def _finding(parts: Parts, finding: Mapping[str, Any], told: Mapping[str, Any]) 
     data = f"{finding['cases']} labelled images, table sha256 {told['scores']['table_sha256']}, {told['scores']['ran']}"
     split = (parts.fp32.metadata.get("split") or {}).get("sha256")
     points = {}
-    for name in told["findings"][0]["points"] | told["findings"][0]["refused"] | {parts.point: None}:
+    for name in sorted(_names(parts, told)):
         point = finding["points"].get(name)
         if point is not None:
             points[name] = _point(point, finding) | {"data": data, "split_sha256": split}
@@ -223,4 +250,14 @@ def _manifest(
         "model_card": "model_card.md",
         "intended_use": parts.intended_use,
         "clinical": False,
+        "learned_from": _learned_from(facts),
     }
+
+
+def _learned_from(facts: Mapping[str, Any]) -> int | None:
+    """Images of patients in the last stage: what the findings were learned from. Drawn chests do not count."""
+    uses = facts.get("data") or []
+    if not uses or "train" not in uses[-1]:
+        return None
+    findings = [use for use in uses if use["stage"] not in ("unet", "gate", "pretrain")]
+    return sum(use["train"] for use in findings if use["name"] != "phantoms" and use["stage"] == findings[-1]["stage"])

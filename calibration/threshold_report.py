@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibration.plots import OTHER, OURS, QUIET, plot_panel, plot_sheet
+from calibration.plots import OURS, QUIET, mark_points, plot_panel, plot_sheet
 from calibration.reports import table
 from calibration.scores import Scores
 from cxredge.files import write_atomically
@@ -67,10 +67,12 @@ class _Curves:
         curve, finding = roc_curve(*self._cases(label)), self.findings[label]
         axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.6, linestyle=":")
         axes.plot(curve.false_positive_rate, curve.true_positive_rate, color=OURS, linewidth=1.3)
-        for name, point in finding["points"].items():
-            axes.plot(1 - point["specificity"]["value"], point["sensitivity"]["value"], "o", color=OTHER, markersize=3)
-            axes.annotate(name, (1 - point["specificity"]["value"], point["sensitivity"]["value"]), fontsize=5)
-        axes.text(0.96, 0.06, f"{finding['auroc']['value']:.3f}", ha="right", fontsize=8)
+        rates = {
+            name: [point[key]["value"] for key in ("specificity", "sensitivity")]
+            for name, point in finding["points"].items()
+        }
+        places = {name: (1 - specificity, sensitivity) for name, (specificity, sensitivity) in rates.items()}
+        mark_points(axes, places, finding["auroc"]["value"])
 
     def pr(self, axes: Axes, label: str) -> None:
         if self._empty(axes, label):

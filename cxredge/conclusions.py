@@ -50,6 +50,8 @@ def conclude(
     placement: Placement,
     shape: tuple[int, int],
     spacing: tuple[float, float] | None,
+    *,
+    precision: str,
 ) -> Conclusion:
     """Decide, measure, and look whether the picture can be what the network was made for.
 
@@ -60,13 +62,14 @@ def conclude(
         placement: of the image in the graph's plane.
         shape: rows and columns of the image.
         spacing: millimetres between its rows and columns, if known.
+        precision: that really ran: it may have a calibration and thresholds of its own.
     """
     masks = clean_masks(outputs["masks"])
     measures = measure(masks, placement, *shape)
     gate = _gate(outputs.get("gate"))
     no_heart = measures.cardiothoracic_ratio is None
     return Conclusion(
-        findings=_findings(manifest, outputs["logits"], operating_point),
+        findings=_findings(manifest, outputs["logits"], operating_point, precision),
         anatomy=_anatomy(measures, spacing),
         masks=masks,
         gate=gate,
@@ -106,9 +109,9 @@ def _refusal(manifest: Manifest, gate: Gate | None, masks: CleanMasks, measures:
     return Abstention(Code.IMPLAUSIBLE_LUNGS, problem) if problem else None
 
 
-def _findings(manifest: Manifest, logits: npt.NDArray[np.float32], point: str) -> tuple[Finding, ...]:
-    thresholds = np.array(manifest.thresholds(point))
-    calibrations = [entry.calibration for entry in manifest.findings]
+def _findings(manifest: Manifest, logits: npt.NDArray[np.float32], point: str, precision: str) -> tuple[Finding, ...]:
+    thresholds = np.array(manifest.thresholds(point, precision))
+    calibrations = [entry.calibration for entry in manifest.findings_for(precision)]
     scale = np.array([calibration.scale for calibration in calibrations])
     offset = np.array([calibration.offset for calibration in calibrations])
     probabilities, positive = decide(logits, scale, offset, thresholds)

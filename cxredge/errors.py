@@ -104,6 +104,12 @@ class Code(enum.StrEnum):
     BUNDLE_PICKLE = "bundle_pickle"
     BUNDLE_ARCHIVE = "bundle_archive"
     BUNDLE_GOLDEN = "bundle_golden"
+    SIGNATURE_MISSING = "signature_missing"
+    SIGNATURE_BROKEN = "signature_broken"
+    SIGNATURE_KEY = "signature_key"
+    SIGNATURE_WRONG = "signature_wrong"
+    KEY_UNREADABLE = "key_unreadable"
+    SIGNING_MISSING = "signing_missing"
     OPERATING_POINT_UNKNOWN = "operating_point_unknown"
     PRECISION_NOT_IN_BUNDLE = "precision_not_in_bundle"
 
@@ -329,6 +335,32 @@ def _table() -> dict[Code, Meaning]:
             error,
             "The engine's answer on the bundle's golden input is not the golden output.",
             "Use another engine or precision; report it with `cxredge doctor --json`.",
+        ),
+        c.SIGNATURE_MISSING: m(
+            error,
+            "The bundle must be signed, and its signature cannot be read.",
+            "Get the .sig file from the bundle's maker and put it beside the bundle.",
+        ),
+        c.SIGNATURE_BROKEN: m(
+            error, "The signature file is damaged, or is none.", "Get it again from the bundle's maker."
+        ),
+        c.SIGNATURE_KEY: m(
+            error,
+            "The bundle is signed with another key.",
+            "Do not use it unless its maker confirms the key in another way.",
+        ),
+        c.SIGNATURE_WRONG: m(
+            error,
+            "The signature does not hold for this bundle.",
+            "Do not use this bundle; get it and its signature again.",
+        ),
+        c.KEY_UNREADABLE: m(
+            error,
+            "The key is not usable.",
+            "Give an Ed25519 key in a PEM file; docs/bundles.md says how they are made.",
+        ),
+        c.SIGNING_MISSING: m(
+            error, "The package that checks signatures is not installed.", "Install it: pip install 'cxredge[sign]'."
         ),
         c.OPERATING_POINT_UNKNOWN: m(
             error, "The bundle has no operating point of that name.", "`cxredge info --bundle` lists them."

@@ -28,8 +28,13 @@ def path_text(path: str | os.PathLike[str]) -> str:
     return text
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> Path:
+def write_atomically(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o666) -> Path:
     """Write `data` to a temporary file in the same folder, flush it to disk, and rename it to `path`.
+
+    Args:
+        path: of the file; folders that are missing are made.
+        data: all of it.
+        mode: the file's rights from its first moment on, less those that the process's umask takes.
 
     Raises:
         CxredgeError: OUTPUT_UNWRITABLE, with the system's reason; a file of that name stays as it was.
@@ -38,7 +43,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> Path:
     temporary = final.with_name(f".{final.name[:100]}.{secrets.token_hex(4)}.part")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as stream:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(temporary, flags, mode), "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

@@ -28,10 +28,12 @@ from cxredge.streaming import Answered, in_order
 if TYPE_CHECKING:
     from cxredge.reading import Source
 
-__all__ = ["BUNDLE_VARIABLE", "Model", "load"]
+__all__ = ["BUNDLE_VARIABLE", "KEY_VARIABLE", "Model", "load"]
 
 BUNDLE_VARIABLE = "CXREDGE_BUNDLE"
 """The environment variable that names the bundle where none is given."""
+KEY_VARIABLE = "CXREDGE_KEY"
+"""The environment variable that names the public key where none is given."""
 DEFAULT_LIMITS = Limits()
 
 
@@ -88,6 +90,7 @@ def load(
     threads: int | None = None,
     *,
     operating_point: str | None = None,
+    key: str | os.PathLike[str] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Model:
     """Open a bundle and an engine for it. Do this once, keep the model, and use it from as many threads as you like.
@@ -99,6 +102,8 @@ def load(
         precision: "auto", or one of the bundle's graphs: "fp32", "fp16", "int8"; "bf16" runs the fp32 graph so.
         threads: how many threads one inference may use; None lets the engine choose.
         operating_point: which thresholds to decide with; None takes the bundle's default.
+        key: a public key (a PEM file): a bundle that it did not sign is refused before anything in it is parsed. None
+            takes CXREDGE_KEY; without that, no signature is asked for.
         limits: the largest input that is accepted.
 
     Raises:
@@ -108,7 +113,7 @@ def load(
     """
     if threads is not None and threads < 1:
         raise UsageError(Code.BAD_ARGUMENT, f"threads must be at least 1, not {threads}")
-    opened = open_bundle(find_bundle(bundle))
+    opened = open_bundle(find_bundle(bundle), key=_key(key))
     try:
         point = _operating_point(opened.manifest, operating_point)
         request = EngineRequest(engine=engine, device=device, precision=precision, threads=threads)
@@ -281,7 +286,15 @@ class Model:
 
     def _conclude(self, item: _Prepared, outputs: Outputs, point: str) -> Prediction:
         began = time.perf_counter()
-        drawn = conclude(self.manifest, outputs, point, item.placement, item.shape, item.facts.pixel_spacing)
+        drawn = conclude(
+            self.manifest,
+            outputs,
+            point,
+            item.placement,
+            item.shape,
+            item.facts.pixel_spacing,
+            precision=self._session.info.precision,
+        )
         item.clock.add("postprocess", (time.perf_counter() - began) * 1e3)
         evidence = Evidence(item.shape, item.placement, item.render)
         if drawn.refusal is not None:
@@ -322,6 +335,10 @@ class Model:
             timing_ms=clock.timing(),
         )
         return Prediction(record, evidence)
+
+
+def _key(given: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
+    return given if given is not None else os.environ.get(KEY_VARIABLE) or None
 
 
 def _operating_point(manifest: Manifest, name: str | None) -> str:

@@ -91,6 +91,16 @@ class BundleFacts(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     sha256: str
     clinical: bool
+    learned_from: int | None = None
+    """How many images of patients its findings were learned from; null where it does not say."""
+
+    @property
+    def use(self) -> str:
+        """What it may be used for, in words: every output says so."""
+        if self.clinical:
+            return "clinical"
+        learned = "" if self.learned_from is None else f", trained on {self.learned_from:,} images"
+        return f"demonstration{learned}, not for diagnosis"
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):

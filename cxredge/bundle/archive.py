@@ -19,7 +19,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 from cxredge.bundle.manifest import check_name
 from cxredge.errors import BundleError, Code
 
-__all__ = ["ArchiveStore", "FolderStore", "Store", "open_store", "write_archive"]
+__all__ = ["ArchiveStore", "FolderStore", "Store", "is_folder", "open_store", "write_archive"]
 
 CHUNK = 1 << 20
 MAX_MEMBERS = 256
@@ -55,12 +55,21 @@ def open_store(path: Path) -> Store:
         BundleError: BUNDLE_NOT_FOUND, BUNDLE_PATH (a link or a special file), BUNDLE_ARCHIVE, BUNDLE_FILE_EXTRA.
     """
     try:
-        if path.is_dir():
-            return FolderStore(path)
-        if path.is_file():
-            return ArchiveStore(path)
+        return FolderStore(path) if is_folder(path) else ArchiveStore(path)
     except OSError as error:
         raise BundleError(Code.BUNDLE_NOT_FOUND, f"it cannot be read: {error.strerror}") from None
+
+
+def is_folder(path: Path) -> bool:
+    """Whether the bundle at `path` is a folder; else it is a file.
+
+    Raises:
+        BundleError: BUNDLE_NOT_FOUND where it is neither.
+    """
+    if path.is_dir():
+        return True
+    if path.is_file():
+        return False
     raise BundleError(Code.BUNDLE_NOT_FOUND, f"{path} is neither a folder nor a file")
 
 
@@ -116,11 +125,11 @@ class _Member(NamedTuple):
 
 
 class ArchiveStore:
-    """A bundle as one `.cxr` file. Reading is safe from several threads."""
+    """A bundle as one `.cxr` file, by its path or as an open file. Reading is safe from several threads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, source: Path | BinaryIO) -> None:
         self._lock = threading.Lock()
-        self._file = path.open("rb")
+        self._file = source.open("rb") if isinstance(source, Path) else source
         try:
             self._members = _read_directory(self._file)
         except struct.error:

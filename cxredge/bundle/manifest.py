@@ -56,7 +56,7 @@ RUN_PRECISIONS: tuple[str, ...] = get_args(RunPrecision)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 # Fields that came later: left out where there is nothing to say, so that older readers go on reading such bundles.
-_LATE = ("derived", "baseline")
+_LATE = ("derived", "baseline", "findings_by_precision")
 # Names that Windows gives to devices, with any suffix.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 
@@ -166,6 +166,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     masks: MaskSpec
     heatmaps: HeatmapSpec
     findings: tuple[FindingSpec, ...]
+    findings_by_precision: Annotated[dict[RunPrecision, tuple[FindingSpec, ...]], msgspec.Meta(min_length=1)] | None = (
+        None
+    )
+    """In place of `findings` where that precision runs."""
     default_operating_point: Word
     gate: GateThresholds | None = None
     graphs: Annotated[dict[GraphPrecision, GraphSpec], msgspec.Meta(min_length=1)]
@@ -175,6 +179,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     model_card: FileName
     intended_use: Text
     clinical: bool
+    learned_from: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """How many images of patients the findings were learned from."""
     derived: DerivedSpec | None = None
     baseline: BaselineSpec | None = None
 
@@ -195,8 +201,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         first, *rest = (finding.operating_points for finding in self.findings)
         return tuple(name for name in first if all(name in points for points in rest))
 
-    def thresholds(self, operating_point: str | None = None) -> tuple[float, ...]:
-        """One threshold a label at the named operating point (the default one if None).
+    def findings_for(self, precision: str | None = None) -> tuple[FindingSpec, ...]:
+        """Calibration and operating points where this precision runs: its own, else those of all.
+
+        bf16 runs the fp32 graph, so without its own it takes those of fp32. None gives those of all.
+        """
+        own = {str(name): findings for name, findings in (self.findings_by_precision or {}).items()}
+        tried = (precision, "fp32") if precision == "bf16" else (precision,)
+        return next((own[name] for name in tried if name in own), self.findings)
+
+    def thresholds(self, operating_point: str | None = None, precision: str | None = None) -> tuple[float, ...]:
+        """One threshold a label at the named operating point (the default one if None) where this precision runs.
 
         Raises:
             BundleError: OPERATING_POINT_UNKNOWN, naming those that there are.
@@ -205,7 +220,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if name not in self.operating_points:
             known = ", ".join(self.operating_points)
             raise BundleError(Code.OPERATING_POINT_UNKNOWN, f"asked for {name!r}; there are {known}")
-        return tuple(finding.operating_points[name].threshold for finding in self.findings)
+        return tuple(finding.operating_points[name].threshold for finding in self.findings_for(precision))
 
 
 def check_name(name: str) -> None:
@@ -284,6 +299,7 @@ def _problems(m: Manifest) -> Iterator[str]:
         yield "findings are not one a label, in their order"
     for finding in m.findings:
         yield from _finding_problems(finding, m.default_operating_point)
+    yield from _precision_problems(m)
     if m.input.percentiles.low >= m.input.percentiles.high:
         yield "input.percentiles.low is not below high"
     left, top, right, bottom = m.heatmaps.box
@@ -326,6 +342,21 @@ def _finding_problems(finding: FindingSpec, default: str) -> Iterator[str]:
         for rate in (point.sensitivity, point.specificity):
             if rate and not rate.low <= rate.value <= rate.high:
                 yield f"{finding.label}, {name}: an interval does not hold its value"
+
+
+def _precision_problems(m: Manifest) -> Iterator[str]:
+    """A precision of its own thresholds must be one that is run, and decide at the same points for every label."""
+    for precision, findings in (m.findings_by_precision or {}).items():
+        where = f"findings_by_precision.{precision}"
+        if precision not in m.golden.tolerance:
+            yield f"{where} is of a precision that is never run"
+        if tuple(finding.label for finding in findings) != LABELS:
+            yield f"{where} is not one a label, in their order"
+        for finding, usual in zip(findings, m.findings, strict=False):
+            if set(finding.operating_points) != set(usual.operating_points):
+                yield f"{where}: {finding.label} has other operating points than in findings"
+            for problem in _finding_problems(finding, m.default_operating_point):
+                yield f"{where}: {problem}"
 
 
 def _golden_problems(m: Manifest) -> Iterator[str]:

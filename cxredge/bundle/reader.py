@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from cxredge.bundle import manifest as manifests
 from cxredge.bundle.archive import Store, open_store
 from cxredge.bundle.manifest import MANIFEST_NAME, Manifest
 from cxredge.bundle.onnx_guard import check_graph
-from cxredge.errors import BundleError, Code
+from cxredge.errors import BundleError, Code, UsageError
 from cxredge.result import BundleFacts
 
 if TYPE_CHECKING:
@@ -68,10 +69,12 @@ class Bundle:
         path: the folder or archive.
         manifest: what it says of itself.
         sha256: of `manifest.json`, which holds every other hash: it identifies the bundle.
+        signed_by: the id of the key whose signature was checked before anything was parsed, or None.
     """
 
-    def __init__(self, path: Path, store: Store) -> None:
+    def __init__(self, path: Path, store: Store, signed_by: str | None = None) -> None:
         self.path = path
+        self.signed_by = signed_by
         self._store = store
         if MANIFEST_NAME not in store.names():
             raise BundleError(Code.BUNDLE_FILE_MISSING, MANIFEST_NAME)
@@ -93,7 +96,9 @@ class Bundle:
     def facts(self) -> BundleFacts:
         """What a prediction says of the bundle."""
         m = self.manifest
-        return BundleFacts(name=m.name, version=m.version, sha256=self.sha256, clinical=m.clinical)
+        return BundleFacts(
+            name=m.name, version=m.version, sha256=self.sha256, clinical=m.clinical, learned_from=m.learned_from
+        )
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -162,6 +167,20 @@ class Bundle:
         tolerance = {str(precision): dict(bounds) for precision, bounds in spec.tolerance.items()}
         return Golden(image, outputs, tolerance)
 
+    def check(self) -> tuple[str, ...]:
+        """Read and check every file's hash and kind, every graph and the golden arrays; the files, manifest first.
+
+        Raises:
+            BundleError: at the first refusal; the detail names the file.
+        """
+        names = sorted(self.manifest.files)
+        for name in names:
+            check_kind(name, self.read(name))
+        for precision in self.manifest.graphs:
+            self.graph(precision).read()
+        self.golden()
+        return (MANIFEST_NAME, *names)
+
     def close(self) -> None:
         """Let go of the archive's file handle."""
         self._store.close()
@@ -175,40 +194,66 @@ class Bundle:
         self.close()
 
 
-def open_bundle(path: str | Path) -> Bundle:
+PathLike = str | os.PathLike[str]
+
+
+def open_bundle(path: PathLike, *, key: PathLike | None = None, signature: PathLike | None = None) -> Bundle:
     """Open a bundle: a folder, or a `.cxr` archive.
 
     The schema, the manifest and the list of files are checked here, each file's hash when it is read.
 
+    Args:
+        path: of the folder or file.
+        key: a public key (a PEM file): the bundle must be signed by it, which is checked before anything is parsed.
+        signature: the signature's file; None takes the bundle's path with `.sig` behind it.
+
     Raises:
         BundleError: BUNDLE_NOT_FOUND, BUNDLE_SCHEMA, BUNDLE_INVALID, BUNDLE_FILE_MISSING, BUNDLE_FILE_EXTRA,
-            BUNDLE_PATH or BUNDLE_ARCHIVE.
+            BUNDLE_PATH or BUNDLE_ARCHIVE; with a key what :func:`cxredge.bundle.signature.check_signature` raises.
+        UsageError: BAD_ARGUMENT for a signature without a key.
     """
     where = Path(path)
-    store = open_store(where)
+    if key is not None:
+        return _open_signed(where, key, signature)
+    if signature is not None:
+        raise UsageError(Code.BAD_ARGUMENT, "a signature is checked with a public key: give that too")
+    return _read(where, open_store(where), None)
+
+
+def _open_signed(where: Path, key: PathLike, signature: PathLike | None) -> Bundle:
+    from cxredge.bundle.hashed import hash_bundle
+    from cxredge.bundle.signature import check_signature, signature_path
+
+    hashed = hash_bundle(where)
     try:
-        return Bundle(where, store)
+        signer = check_signature(
+            hashed.form, hashed.sha256, signature_path(where) if signature is None else signature, key
+        )
+    except BaseException:
+        hashed.close()
+        raise
+    return _read(where, hashed.open(), signer)
+
+
+def _read(where: Path, store: Store, signer: str | None) -> Bundle:
+    try:
+        return Bundle(where, store, signer)
     except BaseException:
         store.close()
         raise
 
 
-def verify(path: str | Path) -> tuple[str, ...]:
-    """Check everything about a bundle: every file's hash and kind, every graph, the golden arrays.
+def verify(path: PathLike, *, key: PathLike | None = None, signature: PathLike | None = None) -> tuple[str, ...]:
+    """Check everything about a bundle: its signature where a key is given, then every file.
 
     Returns the files that were checked, manifest first.
 
     Raises:
         BundleError: at the first refusal; the detail names the file.
+        UsageError: as :func:`open_bundle`, whose arguments these are.
     """
-    with open_bundle(path) as bundle:
-        names = sorted(bundle.manifest.files)
-        for name in names:
-            check_kind(name, bundle.read(name))
-        for precision in bundle.manifest.graphs:
-            bundle.graph(precision).read()
-        bundle.golden()
-        return (MANIFEST_NAME, *names)
+    with open_bundle(path, key=key, signature=signature) as bundle:
+        return bundle.check()
 
 
 def check_kind(name: str, data: bytes) -> None:

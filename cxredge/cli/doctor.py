@@ -11,12 +11,15 @@ from typing import Any
 
 import click
 
+from cxredge.cli.options import key_option
+
 
 @click.command()
 @click.option("--bundle", type=click.Path(), envvar="CXREDGE_BUNDLE", show_envvar=True, help="Measure on this bundle.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads for one inference.  [default: the engine's]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def doctor(bundle: str | None, threads: int | None, as_json: bool) -> None:
+@key_option
+def doctor(bundle: str | None, threads: int | None, as_json: bool, key: str | None) -> None:
     """Say what this machine has, and with a bundle measure every engine and remember the fastest.
 
     `--engine auto` of the other commands then takes that one. Nothing leaves this machine.
@@ -31,7 +34,7 @@ def doctor(bundle: str | None, threads: int | None, as_json: bool) -> None:
         if bundle:
             raise
         path = None
-    facts |= _measured(path, threads) if path else {"measured": [], "chosen": None}
+    facts |= _measured(path, key, threads) if path else {"measured": [], "chosen": None}
     click.echo(json.dumps(facts, indent=2) if as_json else _text(facts))
 
 
@@ -80,7 +83,7 @@ def _decoders() -> list[dict[str, Any]]:
     ]
 
 
-def _measured(path: Path, threads: int | None) -> dict[str, Any]:
+def _measured(path: Path, key: str | None, threads: int | None) -> dict[str, Any]:
     """Measure every way to run the bundle; the choice is remembered for `auto`."""
     import dataclasses
 
@@ -90,7 +93,7 @@ def _measured(path: Path, threads: int | None) -> dict[str, Any]:
     from cxredge.engines.registry import choose
 
     request = EngineRequest(threads=threads)
-    with open_bundle(path) as opened:
+    with open_bundle(path, key=key) as opened:
         name = f"{opened.manifest.name} {opened.manifest.version}"
         click.echo(f"measuring {name}: a few seconds for each engine and precision", err=True)
         choice = choose(opened, request, refresh=True)

@@ -10,8 +10,6 @@ from cxredge.result import LABELS, Anatomy, Finding, Record, display_name
 
 __all__ = ["FORMATS", "csv_header"]
 
-NOT_CLINICAL = "Demonstration bundle: not for diagnosis."
-
 
 def to_json(record: Record, _label: str) -> str:
     """One object on one line."""
@@ -29,7 +27,7 @@ def to_table(record: Record, label: str) -> str:
     if record.anatomy is not None:
         lines.append(_anatomy(record.anatomy))
     if record.bundle is not None and not record.bundle.clinical and record.findings:
-        lines.append(f"  {NOT_CLINICAL}")
+        lines.append(f"  This bundle is a {record.bundle.use}.")
     return "\n".join(lines) + "\n"
 
 

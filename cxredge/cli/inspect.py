@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cxredge.cli.options import key_option
+
 if TYPE_CHECKING:
     from cxredge.bundle import Bundle, Manifest
 
@@ -22,14 +24,15 @@ _ENGINES = {
 @click.command()
 @click.option("--bundle", type=click.Path(), help="A bundle folder or .cxr file to describe instead.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def info(bundle: str | None, as_json: bool) -> None:
+@key_option
+def info(bundle: str | None, as_json: bool, key: str | None) -> None:
     """Say what this installation is, or with --bundle what a bundle is."""
     if bundle is None:
         facts = _installation()
     else:
         from cxredge.bundle import open_bundle
 
-        with open_bundle(Path(bundle)) as opened:
+        with open_bundle(Path(bundle), key=key) as opened:
             facts = _describe(opened)
     click.echo(json.dumps(facts, indent=2) if as_json else _lines(facts))
 
@@ -67,6 +70,7 @@ def _describe(opened: Bundle) -> dict[str, Any]:
     return {
         "bundle": f"{manifest.name} {manifest.version}",
         "sha256": opened.sha256,
+        "signature": f"by the key {opened.signed_by}" if opened.signed_by else "not checked: --key checks it",
         **_origin(manifest),
         "method": manifest.method,
         "clinical": manifest.clinical,
@@ -78,6 +82,7 @@ def _describe(opened: Bundle) -> dict[str, Any]:
         },
         "gate": "in the graph" if manifest.gate else "none: only tags and lungs are checked",
         "operating points": points | {"default": manifest.default_operating_point},
+        **({"own thresholds": ", ".join(own)} if (own := manifest.findings_by_precision) else {}),
         "drift baseline": f"{base.images} images ({base.data})" if base else "none: `cxredge drift` needs --baseline",
     }
 
@@ -111,14 +116,19 @@ def _lines(facts: dict[str, Any], indent: str = "") -> str:
 
 @click.command()
 @click.argument("bundle", type=click.Path())
-def verify(bundle: str) -> None:
-    """Check BUNDLE: its manifest, every file and hash, every graph. Exit code 2 and the first reason if it fails."""
-    from cxredge.bundle import open_bundle
-    from cxredge.bundle import verify as check
+@key_option
+@click.option("--signature", type=click.Path(), help="The signature to check.  [default: BUNDLE.sig]")
+def verify(bundle: str, key: str | None, signature: str | None) -> None:
+    """Check BUNDLE: its manifest, every file and hash, every graph. Exit code 2 and the first reason if it fails.
 
-    files = check(Path(bundle))
-    with open_bundle(Path(bundle)) as opened:
-        facts, derived = opened.facts, opened.manifest.derived
+    With --key its signature is checked before anything in it is parsed.
+    """
+    from cxredge.bundle import open_bundle
+
+    with open_bundle(Path(bundle), key=key, signature=signature) as opened:
+        files = opened.check()
+        facts, derived, signer = opened.facts, opened.manifest.derived, opened.signed_by
+    click.echo(f"signed by the key {signer}" if signer else "signature not checked: --key checks it")
     click.echo(f"{facts.name} {facts.version}: {len(files)} files are as they were sealed")
     click.echo(f"sha256 {facts.sha256}")
     if derived:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["engine_options", "model_options"]
+__all__ = ["engine_options", "key_option", "model_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -18,6 +18,13 @@ _BUNDLE = click.option(
     show_envvar=True,
     help="Bundle folder or .cxr file.",
 )
+_KEY = click.option(
+    "--key",
+    type=click.Path(),
+    envvar="CXREDGE_KEY",
+    show_envvar=True,
+    help="Public key (PEM): refuse a bundle that it did not sign.",
+)
 _ENGINE = (
     click.option("--engine", default="auto", show_default=True, help="auto, onnxruntime, openvino or tensorrt."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ... as `cxredge doctor` lists."),
@@ -27,8 +34,13 @@ _ENGINE = (
 
 
 def model_options(command: F) -> F:
-    """Add `--bundle --engine --device --precision --threads` to a command."""
-    return _BUNDLE(engine_options(command))
+    """Add `--bundle --key --engine --device --precision --threads` to a command."""
+    return _BUNDLE(key_option(engine_options(command)))
+
+
+def key_option(command: F) -> F:
+    """Add `--key` to a command that opens a bundle."""
+    return _KEY(command)
 
 
 def engine_options(command: F) -> F:

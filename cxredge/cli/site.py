@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from cxredge.cli.options import engine_options
+from cxredge.cli.options import engine_options, key_option
 
 
 @click.command()
@@ -25,6 +25,7 @@ from cxredge.cli.options import engine_options
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Folder for a copy of the report.")
 @click.option("--format", "form", type=click.Choice(["markdown", "json"]), default="markdown", show_default=True)
 @click.option("--quiet", is_flag=True, help="No progress bar.")
+@key_option
 @engine_options
 def site(
     bundle: str,
@@ -37,6 +38,7 @@ def site(
     report: Path | None,
     form: str,
     quiet: bool,
+    key: str | None,
     **model: Any,
 ) -> None:
     """Give BUNDLE thresholds and calibration from your own labelled CASES.csv, as a new bundle.
@@ -63,6 +65,7 @@ def site(
             rules=rules,
             consecutive=consecutive,
             day=parse_day(day) if day else None,
+            key=key,
             model=model,
             step=step,
         )

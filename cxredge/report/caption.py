@@ -10,12 +10,11 @@ from PIL import Image, ImageDraw, ImageFont
 from cxredge.errors import Code, CxredgeError
 from cxredge.report.style import (
     COLOURS,
-    DEMONSTRATION,
     NAMES,
     clean,
+    demonstration,
     engine_line,
     heat_palette,
-    is_demonstration,
     numbers,
     ranked,
     ratio_text,
@@ -55,7 +54,8 @@ class Caption:
         """A panel `width` pixels wide with letters of size `text`, as high as it must be."""
         gap = text * 0.9
         each = (width - gap) / columns - gap
-        head = [_Pen(width - 2 * gap, text).banner(DEMONSTRATION), _space(gap)] if is_demonstration(self.record) else []
+        said = demonstration(self.record)
+        head = [_Pen(width - 2 * gap, text).banner(said), _space(gap)] if said else []
         stacks = _stack([block for block in self._blocks(_Pen(each, text)) if block], columns, gap)
         tallest = sum(row.height for row in head) + max(sum(row.height for row in stack) for stack in stacks)
         panel = Image.new("RGB", (width, round(tallest + 2 * gap)), BACKGROUND)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from cxredge.errors import Code, UsageError
 from cxredge.report import sections
-from cxredge.report.style import DEMONSTRATION, is_demonstration
+from cxredge.report.style import demonstration
 from cxredge.result import Record
 
 __all__ = ["Case", "render_report"]
@@ -71,6 +71,7 @@ def render_report(cases: Sequence[Case], *, generated: datetime) -> str:
 
     style, script = _asset("page.css"), _asset("page.js")
     records = [case.record for case in cases]
+    banners = {demonstration(record) for record in records}
     return Template(_asset("page.html")).substitute(
         policy=escape(_policy(style, script)),
         title="Chest radiograph report" if len(cases) == 1 else f"Chest radiograph report, {len(cases)} images",
@@ -78,7 +79,7 @@ def render_report(cases: Sequence[Case], *, generated: datetime) -> str:
         script=script,
         generated=escape(generated.strftime("%Y-%m-%d %H:%M %Z").strip()),
         version=escape(__version__),
-        banner=f'<p class="banner">{DEMONSTRATION}</p>' if any(map(is_demonstration, records)) else "",
+        banner="".join(f'<p class="banner">{escape(said)}</p>' for said in sorted(banners) if said),
         index=sections.index(records) if len(cases) > 1 else "",
         cases="\n".join(
             sections.case(number, case.record, case.image, case.masks or {}, case.heatmaps or {})

@@ -229,10 +229,9 @@ def _anatomy(anatomy: Anatomy, record: Record) -> list[tuple[str, str]]:
 def _origin(record: Record) -> list[tuple[str, str]]:
     rows = []
     if record.bundle is not None:
-        use = "clinical" if record.bundle.clinical else "demonstration, not for diagnosis"
         rows += [
             ("Bundle", f"{record.bundle.name} {record.bundle.version}"),
-            ("Use", use),
+            ("Use", record.bundle.use),
             ("SHA-256", record.bundle.sha256),
         ]
     if record.ran is not None:

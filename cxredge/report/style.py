@@ -12,12 +12,11 @@ from cxredge.result import Finding, Record
 
 __all__ = [
     "COLOURS",
-    "DEMONSTRATION",
     "NAMES",
     "clean",
+    "demonstration",
     "engine_line",
     "heat_palette",
-    "is_demonstration",
     "numbers",
     "ranked",
     "ratio_text",
@@ -29,7 +28,6 @@ COLOURS: dict[str, str] = {"left_lung": "#4DA6FF", "right_lung": "#FFE14D", "hea
 
 NAMES: dict[str, str] = {"left_lung": "Left lung", "right_lung": "Right lung", "heart": "Heart"}
 
-DEMONSTRATION = "Demonstration - not for diagnosis"
 
 _HEAT_LOW, _HEAT_HIGH = (255, 90, 0), (255, 196, 92)
 
@@ -84,9 +82,11 @@ def engine_line(record: Record) -> str:
     return clean(f"{ran.engine} {ran.engine_version}, {ran.device}, {ran.precision}")
 
 
-def is_demonstration(record: Record) -> bool:
-    """Whether the bundle says of itself that it is not for clinical use."""
-    return record.bundle is not None and not record.bundle.clinical
+def demonstration(record: Record) -> str:
+    """The banner of a bundle that says of itself that it is not for clinical use; empty over any other."""
+    if record.bundle is None or record.bundle.clinical:
+        return ""
+    return record.bundle.use[0].upper() + record.bundle.use[1:]
 
 
 def clean(text: str) -> str:

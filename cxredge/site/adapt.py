@@ -40,6 +40,7 @@ class Wishes:
         day: of sealing; None is today (UTC).
         resamples: of the bootstrap.
         seed: of folds and bootstrap.
+        key: a public key (a PEM file) that must have signed the parent; None asks for no signature.
         model: further arguments of `cxredge.load`: engine, device, precision, threads.
         step: called after each case that was run.
     """
@@ -50,6 +51,7 @@ class Wishes:
     day: date | None = None
     resamples: int = 1000
     seed: int = 0
+    key: str | os.PathLike[str] | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     step: Callable[[], None] = lambda: None
 
@@ -84,7 +86,7 @@ def adapt(
     table = read_cases(cases)
     if len(table.paths) < LEAST_CASES:
         raise InputError(Code.TOO_FEW_CASES, f"the table has {len(table.paths)}, {LEAST_CASES} are needed")
-    with open_bundle(Path(bundle)) as parent:
+    with open_bundle(Path(bundle), key=wishes.key) as parent:
         rules = _rules(parent, wishes.rules)
         scored = _scores(parent, table, wishes)
         findings = _derive(parent, table, scored, rules, wishes)
@@ -101,7 +103,7 @@ def _rules(parent: Bundle, asked: Mapping[str, Rule]) -> dict[str, Rule]:
 
 def _scores(parent: Bundle, table: Cases, wishes: Wishes) -> Scored:
     if wishes.results is None:
-        scored = run_cases(parent.path, table, wishes.step, **wishes.model)
+        scored = run_cases(parent.path, table, wishes.step, key=wishes.key, **wishes.model)
     else:
         scored = score_results(wishes.results, table, parent)
     answered = len(table.paths) - scored.abstained - scored.errors
@@ -127,7 +129,7 @@ def _derive(
             resamples=wishes.resamples,
             seed=wishes.seed,
         )
-        for c, finding in enumerate(parent.manifest.findings)
+        for c, finding in enumerate(parent.manifest.findings_for(scored.precision))
     ]
 
 
@@ -196,6 +198,11 @@ def _notes(parent: Bundle, table: Cases, wishes: Wishes) -> list[str]:
         notes.append(
             "The thresholds were chosen at the precision that ran; another graph of the bundle may decide otherwise on "
             "images close to a line."
+        )
+    if parent.manifest.findings_by_precision:
+        notes.append(
+            "The parent had own thresholds for single precisions. This bundle has one set for all, of the precision "
+            "that ran: others decide with it too."
         )
     return notes
 

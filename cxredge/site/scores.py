@@ -31,17 +31,19 @@ class Scored:
         logits: [N, 14]; not-a-number throughout for a case that was not answered.
         abstained, errors: cases that were not answered.
         ran: the engine, device and precision that answered.
+        precision: of these; None where nothing was answered.
     """
 
     logits: Floats = field(repr=False)
     abstained: int
     errors: int
     ran: str
+    precision: str | None
 
 
-def calibrators(manifest: Manifest) -> list[Calibrator]:
-    """The bundle's own calibration, one a label."""
-    each = [finding.calibration for finding in manifest.findings]
+def calibrators(manifest: Manifest, precision: str | None) -> list[Calibrator]:
+    """The bundle's own calibration where this precision runs, one a label."""
+    each = [finding.calibration for finding in manifest.findings_for(precision)]
     return [Calibrator(one.kind, one.scale, one.offset) for one in each]
 
 
@@ -97,7 +99,9 @@ def _scored(records: list[Record], manifest: Manifest) -> Scored:
     how = {_ran(record.ran) for record in records if record.ran is not None and record.status == "ok"}
     if len(how) > 1:
         raise InputError(Code.RESULTS_UNUSABLE, f"they were made in several ways: {'; '.join(sorted(how))}")
-    return Scored(_logits(records, calibrators(manifest)), counts["abstained"], counts["error"], "".join(how))
+    precision = next((record.ran.precision for record in records if record.ran and record.status == "ok"), None)
+    logits = _logits(records, calibrators(manifest, precision))
+    return Scored(logits, counts["abstained"], counts["error"], "".join(how), precision)
 
 
 def _ran(ran: Ran) -> str:

@@ -81,6 +81,8 @@ def seal(
     tree |= {
         "version": version_of(manifest, origin),
         "findings": [_finding(finding, origin) for finding in findings],
+        # Those of the parent fit this site worse than the site's own fit another precision, whose gate bounds how much.
+        "findings_by_precision": None,
         # Whoever signed for clinical use signed for the parent's thresholds.
         "clinical": False,
         "derived": {

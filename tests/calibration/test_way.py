@@ -17,8 +17,11 @@ from calibration.cases import patient_tag, read_table
 from calibration.layers import SWITCHES, layers_of, switchboard, units_of
 from calibration.planes import geometry_of, prepare
 from calibration.quantise import quantise
+from calibration.scores import read_scores
+from calibration.thresholds import How, derive
 from cxredge.bundle import open_bundle, verify
 from cxredge.errors import BundleError
+from cxredge.operating_points import sensitivity_at_least
 from export.graphfile import open_graph
 from tests.support.calibrated import World
 
@@ -46,6 +49,16 @@ def thresholds(world: World, made: Path) -> Path:
     assert run("score", made / "int8.onnx", "--data", world.judged, "--out", made / "int8.npz") == 0
     assert run("thresholds", made / "int8.npz", "--out", made / "thresholds", "--resamples", 50) == 0
     return made / "thresholds" / "thresholds.json"
+
+
+@pytest.fixture(scope="module")
+def fp32_thresholds(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """By another rule than INT8's, so that they differ even where both graphs answer alike."""
+    out = tmp_path_factory.mktemp("fp32")
+    assert run("score", world.graph.path, "--data", world.judged, "--out", out / "fp32.npz") == 0
+    report = derive(read_scores(out / "fp32.npz"), How({"balanced": sensitivity_at_least(0.9)}, resamples=20))
+    (out / "thresholds.json").write_text(json.dumps(report))
+    return out / "thresholds.json"
 
 
 def parts(world: World, made: Path, thresholds: Path) -> list[object]:
@@ -135,8 +148,10 @@ def test_thresholds_refuse_what_cases_cannot_carry(thresholds: Path) -> None:
 
 def test_sealed_twice_is_the_same_and_predicts(world: World, made: Path, thresholds: Path, tmp_path: Path) -> None:
     words = parts(world, made, thresholds)
-    for name in ("a.cxr", "b.cxr"):
-        assert run(*words, "--out", tmp_path / name) == 0
+    assert run("keys", tmp_path / "maker") == 0
+    assert run(*words, "--out", tmp_path / "a.cxr", "--sign", tmp_path / "maker.private.pem") == 0
+    verify(tmp_path / "a.cxr", key=tmp_path / "maker.public.pem")
+    assert run(*words, "--out", tmp_path / "b.cxr") == 0 and not (tmp_path / "b.cxr.sig").exists()
     assert (tmp_path / "a.cxr").read_bytes() == (tmp_path / "b.cxr").read_bytes()
     with open_bundle(tmp_path / "a.cxr") as bundle:
         assert bundle.precisions == ("fp32", "int8") and bundle.engines_for("int8") == ("onnxruntime", "openvino")
@@ -148,6 +163,36 @@ def test_sealed_twice_is_the_same_and_predicts(world: World, made: Path, thresho
         record = json.loads(done.stdout)
         # The random U-Net sees no plausible lungs, so the runtime may abstain; the graph itself has run.
         assert record["ran"]["precision"] == "int8" and record["status"] in ("ok", "abstained"), done.stderr
+
+
+def test_each_precision_may_have_thresholds_of_its_own(
+    world: World, made: Path, thresholds: Path, fp32_thresholds: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    words = parts(world, made, thresholds)
+    words[words.index(thresholds)] = f"int8={thresholds}"
+    both, out = [*words, "--thresholds", f"fp32={fp32_thresholds}"], tmp_path / "both.cxr"
+    assert run(*both, "--out", out) == 0
+    verify(out)
+    with open_bundle(out) as bundle:
+        for precision, file in (("int8", thresholds), ("fp32", fp32_thresholds)):
+            told = {finding["label"]: finding for finding in json.loads(file.read_text())["findings"]}
+            for finding in bundle.manifest.findings_for(precision):
+                scale = told[finding.label]["calibration"]["scale"]
+                points = told[finding.label]["points"]
+                assert finding.calibration.scale == scale
+                assert points.keys() <= finding.operating_points.keys()
+                for name, point in points.items():
+                    assert finding.operating_points[name].threshold == point["threshold"]
+        assert bundle.manifest.thresholds(precision="fp32") != bundle.manifest.thresholds(precision="int8")
+        assert {"thresholds.json", "thresholds_fp32.json"} <= set(bundle.manifest.files)
+    for wrong, said in (
+        ([*words, "--thresholds", f"fp32={thresholds}"], "chosen for another graph"),
+        ([*words, "--thresholds", thresholds], "two files for int8"),
+        ([*words[: words.index("--thresholds")], "--thresholds", f"fp32={fp32_thresholds}", *words[-7:]], "int8=FILE"),
+    ):
+        assert run(*wrong, "--out", tmp_path / "no.cxr") == 2
+        assert said in capsys.readouterr().err and not (tmp_path / "no.cxr").exists()
 
 
 def test_one_changed_byte_is_refused_with_the_name_of_its_file(

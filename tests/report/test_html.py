@@ -15,7 +15,6 @@ from PIL import Image
 
 from cxredge.errors import Code, UsageError
 from cxredge.report.html import Case, render_report
-from cxredge.report.style import DEMONSTRATION
 from cxredge.result import LABELS, InputFacts, Notice, Record, display_name
 from tests.support.records import (
     HOSTILE,
@@ -125,7 +124,15 @@ def test_everything_of_the_record_can_be_read() -> None:
             "ab" * 32,
             "onnxruntime 1.23.0",
         ),
-        *("cpu", "fp32", "balanced", "not a chest 0.01", "61.3 ms", "2026-03-04 05:06 UTC", DEMONSTRATION),
+        *(
+            "cpu",
+            "fp32",
+            "balanced",
+            "not a chest 0.01",
+            "61.3 ms",
+            "2026-03-04 05:06 UTC",
+            "Demonstration, not for diagnosis",
+        ),
         *("260 \u00d7 300 pixels", "0.3996", "0.4000", "2 of 14 findings"),
     ]
     for text in needed:

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from cxredge.errors import Code, UsageError
 from cxredge.report.overlay import draw_overlay
-from cxredge.report.style import COLOURS, DEMONSTRATION, rgb
+from cxredge.report.style import COLOURS, rgb
 from cxredge.result import STRUCTURES, BundleFacts, Notice, Record
 from tests.support.records import evidence_of, findings, image_of, masks_of, ok_record, refused_record
 
@@ -122,7 +122,7 @@ def test_the_caption_says_what_matters_positives_first(said: list[Said]) -> None
         *(w.message for w in record.warnings),
     ):
         assert needed in all_words
-    assert DEMONSTRATION in all_words
+    assert "Demonstration, not for diagnosis" in all_words
     assert sum(" / 0.4" in text for text in texts) == 14
 
 

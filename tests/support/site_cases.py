@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cxredge.result import LABELS
-from tests.support.phantom import draw_phantom
+from cxredge.result import LABELS, STRUCTURES
+from tests.support.phantom import draw_masks, draw_phantom
 
 PLENTY = ("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration")
 """Half of the patients have these; every other label but SOME has three."""
@@ -38,12 +38,30 @@ def draw_labels(scores: np.ndarray, seed: int = 0) -> np.ndarray:
     return (ranks < np.array(counts)).astype(float)
 
 
-def write_cases(path: Path, images: Sequence[Path], truth: np.ndarray, patients: Sequence[str] | None = None) -> Path:
+def draw_mask_files(folder: Path, count: int) -> list[list[Path]]:
+    """The true outlines of `draw_cases` as PNG: left lung, right lung and heart of each."""
+    files = []
+    for seed in range(count):
+        files.append([folder / f"case-{seed:04d}.{name}.png" for name in STRUCTURES])
+        for path, mask in zip(files[-1], draw_masks(160, 140, seed=seed), strict=True):
+            Image.fromarray(mask.astype(np.uint8) * 255).save(path, compress_level=1)
+    return files
+
+
+def write_cases(
+    path: Path,
+    images: Sequence[Path],
+    truth: np.ndarray,
+    patients: Sequence[str] | None = None,
+    masks: Sequence[Sequence[Path]] | None = None,
+) -> Path:
     """The table; not-a-number becomes an empty cell."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["path", *(["patient"] if patients else []), *LABELS, "note"])
+        head = ["path", *(["patient"] if patients else []), *LABELS, "note"]
+        writer.writerow([*head, *(STRUCTURES if masks else [])])
         for index, image in enumerate(images):
             cells = ["" if np.isnan(value) else int(value) for value in truth[index]]
-            writer.writerow([image, *([patients[index]] if patients else []), *cells, "never read"])
+            row = [image, *([patients[index]] if patients else []), *cells, "never read"]
+            writer.writerow([*row, *(masks[index] if masks else [])])
     return path

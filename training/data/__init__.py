@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from training.data.augment import Augment
     from training.data.cache import PlaneCache
-    from training.data.cases import Box, Case, Collection, MaskSource
+    from training.data.cases import Box, Case, Collection, MaskSource, Person
     from training.data.dataset import ChestDataset, PhantomDataset
     from training.data.kinds import KINDS, open_collection
     from training.data.planes import size_of
@@ -31,6 +31,7 @@ __all__ = [
     "ChestDataset",
     "Collection",
     "MaskSource",
+    "Person",
     "PhantomDataset",
     "PlaneCache",
     "Split",
@@ -45,7 +46,7 @@ __all__ = [
 _HOME = {
     "augment": ("Augment",),
     "cache": ("PlaneCache",),
-    "cases": ("Box", "Case", "Collection", "MaskSource"),
+    "cases": ("Box", "Case", "Collection", "MaskSource", "Person"),
     "dataset": ("ChestDataset", "PhantomDataset"),
     "kinds": ("KINDS", "open_collection"),
     "planes": ("size_of",),

@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from cxredge.pixels import PixelDescription
 from cxredge.result import LABELS
 from training.errors import DataError, Problem, bad
 
-__all__ = ["UNKNOWN", "Box", "Case", "Collection", "MaskSource", "labels_of"]
+__all__ = ["UNKNOWN", "Box", "Case", "Collection", "MaskSource", "Person", "labels_of"]
 
 UNKNOWN = math.nan
 """The label of a disease that nobody looked for: neither loss nor score sees it."""
@@ -72,6 +73,14 @@ class MaskSource:
     def files(self) -> tuple[Path, ...]:
         """Every file that is read."""
         return tuple(path for path in (self.lungs, *(self.lung_pair or ()), self.heart) if path is not None)
+
+
+class Person(NamedTuple):
+    """What a data set says of an image beside its labels; None where it does not."""
+
+    view: str | None = None
+    sex: str | None = None
+    age: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

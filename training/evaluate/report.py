@@ -11,11 +11,14 @@ import numpy as np
 
 from cxredge.result import LABELS, STRUCTURES, display_name
 from training.checkpoint import Facts, SplitFacts
+from training.data import Person
 from training.evaluate.bootstrap import Interval, auroc_intervals, mean_interval, rate_intervals
+from training.evaluate.groups import groups, groups_part
 from training.evaluate.localise import RULE
 from training.evaluate.points import RULES, choose
 from training.evaluate.predict import Found
 from training.evaluate.scores import counts_at, measurable, roc_curve
+from training.evaluate.tables import markdown_table
 from training.recipes import Paper
 
 __all__ = ["SCHEMA", "curves", "markdown", "score"]
@@ -35,6 +38,7 @@ def score(
     validation: Found | None,
     paper: Paper | None,
     *,
+    people: Sequence[Person] = (),
     threshold: float = 0.5,
     resamples: int = 1000,
     seed: int = 0,
@@ -49,6 +53,7 @@ def score(
         patients: of each of its images.
         validation: what it said of the fold that thresholds are chosen on; None where there is none.
         paper: the figures to print beside; None where no paper has any for this data set.
+        people: what is known of each of the fold's images beside its labels.
         threshold: of heat maps.
         resamples: of the bootstrap.
         seed: of the bootstrap.
@@ -71,6 +76,7 @@ def score(
         "interval": f"95 %, percentile bootstrap over patients, {resamples} resamples",
         "auroc": {"split": told, "mean": _interval(mean), "diseases": _diseases(test, each, paper)},
         "not_measurable": _not_measurable(test),
+        "within": groups(test, people, patients, **how),
         "points": {"split": told, **_points(test, validation, patients, how)},
         "boxes": {"split": told, "rule": RULE.format(threshold=threshold), **_boxes(test, patients, paper, how)},
         "masks": {"split": told, "structures": _masks(test, patients, how)},
@@ -218,6 +224,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         f"# {made['method']} on {data['name']}",
         summary,
         *_auroc_part(report),
+        *groups_part(report["within"], _split(data["split"])),
         *_points_part(report["points"], report["paper"]),
         *_boxes_part(report["boxes"]),
         *_masks_part(report["masks"]),
@@ -234,11 +241,6 @@ def _split(split: Mapping[str, Any]) -> str:
 
 def _caption(what: str, split: Mapping[str, Any]) -> str:
     return f"{what} Split: **{_split(split)}**."
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _shown(found: Mapping[str, Any] | None) -> str:
@@ -263,7 +265,7 @@ def _auroc_part(report: Mapping[str, Any]) -> list[str]:
     parts = [
         "## AUROC",
         _caption("Ours with the 95 % interval; the paper's figure beside it.", table["split"]),
-        _table(["Disease", "Positives", "Negatives", "AUROC", "Paper"], rows),
+        markdown_table(["Disease", "Positives", "Negatives", "AUROC", "Paper"], rows),
     ]
     if paper:
         same = "" if paper["comparable"] else " **Not comparable: another split, or another data set.**"
@@ -296,7 +298,7 @@ def _points_part(table: Mapping[str, Any], paper: Mapping[str, Any] | None) -> l
             rows.append(["Paper's mean", *(f"{paper[name]:.3f}" for name in names)])
         what = f"`{point}`: {rule}, chosen on the validation fold, judged on the test fold."
         parts += [_caption(what, table["split"])]
-        parts += [_table(["Disease", "Accuracy", "Sensitivity", "Specificity", "F1"], rows)]
+        parts += [markdown_table(["Disease", "Accuracy", "Sensitivity", "Specificity", "F1"], rows)]
     return parts
 
 
@@ -315,7 +317,7 @@ def _boxes_part(table: Mapping[str, Any]) -> list[str]:
     ]
     rows.append(["**Mean**", "", f"{table['mean']:.4f}", *[""] * len(LEVELS), ""])
     head = ["Disease", "Boxes", "IoU", *(f"IoU >= {level:g}" for level in LEVELS), "Paper"]
-    return ["## Boxes of heat maps", _caption(f"Rule: {table['rule']}.", table["split"]), _table(head, rows)]
+    return ["## Boxes of heat maps", _caption(f"Rule: {table['rule']}.", table["split"]), markdown_table(head, rows)]
 
 
 def _masks_part(table: Mapping[str, Any]) -> list[str]:
@@ -328,4 +330,4 @@ def _masks_part(table: Mapping[str, Any]) -> list[str]:
         return []
     what = "At 0.5, as the U-Net gives them and as the runtime cleans them, on the masks' grid."
     said = _caption(what, table["split"])
-    return ["## Dice of masks", said, _table(["Structure", "Images", "Dice", "Dice, cleaned"], rows)]
+    return ["## Dice of masks", said, markdown_table(["Structure", "Images", "Dice", "Dice, cleaned"], rows)]

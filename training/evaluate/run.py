@@ -78,6 +78,7 @@ def evaluate(wanted: Evaluation) -> dict[str, Any]:
         patients,
         chosen,
         _paper(recipe, source),
+        people=data.people("test"),
         threshold=wanted.threshold,
         resamples=wanted.resamples,
     )

@@ -23,6 +23,9 @@ from training.recipes import Stage
 
 __all__ = ["ClassifierStage", "StageModule", "UNetStage", "choose_branch", "make_stage"]
 
+_WHOLE = frozenset({"pretrain", "classifier"})
+"""Stages of a classifier that learns as a whole."""
+
 
 class StageModule(lightning.LightningModule):
     """What all stages share: the optimiser, the epoch's seed, a loss that must stay a number, and the scores.
@@ -148,7 +151,7 @@ class ClassifierStage(StageModule):
 
     def _freeze(self) -> None:
         self.model.requires_grad_(True)
-        choose_branch(self.model, None if self.stage.name == "classifier" else self.stage.name)
+        choose_branch(self.model, None if self.stage.name in _WHOLE else self.stage.name)
         self.model.unet.requires_grad_(False)
         if self.model.gate is not None:
             self.model.gate.requires_grad_(False)
@@ -233,7 +236,7 @@ def make_stage(model: Method[Any], stage: Stage, folds: Folds) -> StageModule:
         from training.fit.gate import GateStage  # it is built on this file
 
         return GateStage(model, stage, folds)
-    if (stage.name == "classifier") == hasattr(model, "set_stage"):
+    if (stage.name in _WHOLE) == hasattr(model, "set_stage"):
         raise RecipeError(Code.BAD_ARGUMENT, f"the method {model.name!r} has no stage {stage.name!r}")
     if stage.watch == "auroc" and not measurable(folds.validation.truth()).any():
         raise RecipeError(

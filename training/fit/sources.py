@@ -15,7 +15,18 @@ import torch
 from cxredge.pixels import Fit, Geometry
 from cxredge.preprocess import placement
 from training.checkpoint import DataUse, SplitFacts, patient_tag
-from training.data import Augment, Box, ChestDataset, Collection, PlaneCache, Split, open_collection, size_of, split_of
+from training.data import (
+    Augment,
+    Box,
+    ChestDataset,
+    Collection,
+    Person,
+    PlaneCache,
+    Split,
+    open_collection,
+    size_of,
+    split_of,
+)
 from training.errors import bad
 from training.fit.drawn import PhantomSet
 from training.fit.folds import Folds, Joined, SampleSet
@@ -75,6 +86,10 @@ class Opened(Protocol):
 
     def patients(self, fold: str) -> list[str]:
         """Each sample's patient."""
+        ...
+
+    def people(self, fold: str) -> list[Person]:
+        """What is known of each sample beside its labels; [] where nothing is."""
         ...
 
     def boxes(self, fold: str) -> list[tuple[Box, ...]]:
@@ -139,6 +154,11 @@ class OpenedCollection:
     def patients(self, fold: str) -> list[str]:
         """See `Opened`."""
         return [self.collection.cases[index].patient for index in self.made.fold(fold)]
+
+    def people(self, fold: str) -> list[Person]:
+        """See `Opened`."""
+        cases = [self.collection.cases[index] for index in self.made.fold(fold)]
+        return [Person(case.view, case.sex, case.age) for case in cases]
 
     def boxes(self, fold: str) -> list[tuple[Box, ...]]:
         """See `Opened`. An image with boxes is opened for its size, which its place in the field depends on."""
@@ -207,6 +227,10 @@ class OpenedPhantoms:
     def patients(self, fold: str) -> list[str]:
         """See `Opened`: every phantom is a patient of its own."""
         return [f"phantom:{self._start(fold) + index}" for index in range(self.counts[fold])]
+
+    def people(self, fold: str) -> list[Person]:  # noqa: ARG002 - as of `Opened`
+        """See `Opened`: nothing is said of a phantom."""
+        return []
 
     def boxes(self, fold: str) -> list[tuple[Box, ...]]:
         """See `Opened`."""

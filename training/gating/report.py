@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from training.evaluate.tables import markdown_table
 from training.gate import QUESTIONS
 
 __all__ = ["markdown"]
@@ -30,11 +31,6 @@ def markdown(report: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def _fold(title: str, fold: Mapping[str, Any]) -> list[str]:
     scores = [[WORDS[name], _scored(fold["auroc"][name])] for name in QUESTIONS]
     refused = fold["refused"]
@@ -49,7 +45,8 @@ def _fold(title: str, fold: Mapping[str, Any]) -> list[str]:
     ]
     head = ["Picture", "Number", "Stopped", *WORDS.values()]
     split = f"Split: {fold['split']['name']}."
-    return [f"## {title}: {fold['data']}", split, _table(["Question", "AUROC"], scores), said, _table(head, rows)]
+    asked = markdown_table(["Question", "AUROC"], scores)
+    return [f"## {title}: {fold['data']}", split, asked, said, markdown_table(head, rows)]
 
 
 def _scored(found: Mapping[str, Any] | None) -> str:
@@ -67,4 +64,4 @@ def _folder(folder: Mapping[str, Any]) -> list[str]:
         f"{folder['stopped']} of {folder['read']} files that can be read as a grey picture are stopped; tags were not "
         "looked at. Of the others the last column says why the runtime does not read them."
     )
-    return [f"## Files of {folder['folder']}", said, _table(["File", *WORDS.values(), "Stopped"], rows)]
+    return [f"## Files of {folder['folder']}", said, markdown_table(["File", *WORDS.values(), "Stopped"], rows)]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from training.phantoms.encoding import SYNTAXES
+
 __all__ = ["phantom"]
 
 
@@ -38,6 +40,13 @@ def _findings(pairs: tuple[str, ...], healthy: bool) -> dict[str, float] | None:
     show_default=True,
     help="How the pixels are stored; mixed inverts every fifth.",
 )
+@click.option(
+    "--syntax",
+    type=click.Choice(list(SYNTAXES)),
+    default="explicit",
+    show_default=True,
+    help="Transfer syntax; all of these keep every bit.",
+)
 @click.option("--workers", default=0, show_default=True, type=click.IntRange(0, 64), help="Processes; 0 uses this one.")
 def phantom(
     count: int,
@@ -48,6 +57,7 @@ def phantom(
     pairs: tuple[str, ...],
     healthy: bool,
     photometric: str,
+    syntax: str,
     workers: int,
 ) -> None:
     """Write synthetic chest radiographs as DX files: NAME.dcm, NAME.json (the truth) and NAME.masks.npz."""
@@ -58,7 +68,7 @@ def phantom(
     with PhantomPool(min(workers, count)) as pool:
         for number, made in enumerate(pool.stream(range(seed, seed + count), size=size, findings=findings)):
             inverted = photometric == "monochrome1" or (photometric == "mixed" and number % 5 == 4)
-            path = write_dicom(made, folder, f"phantom-{seed + number:06d}", inverted=inverted)
+            path = write_dicom(made, folder, f"phantom-{seed + number:06d}", inverted=inverted, syntax=syntax)
             if png:
                 _write_png(made.image, path.with_suffix(".png"))
             click.echo(f"{path}  {', '.join(made.parameters['findings']) or 'no finding'}")

@@ -12,12 +12,12 @@ import numpy as np
 
 from cxredge.files import write_atomically
 from cxredge.result import LABELS, STRUCTURES
+from training.phantoms.encoding import store
 from training.phantoms.generator import Phantom
 
 __all__ = ["dataset", "truth", "write_dicom"]
 
 _DX_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.1"
-_EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 _TOP = 4095
 _MAGNIFICATION = {"PA": 1.06, "AP": 1.18}
 """Of the middle of the chest; at the bedside the detector lies farther from it in relation to the tube."""
@@ -30,14 +30,15 @@ def _uid(seed: int, what: str) -> str:
     return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, f'cxredge phantom {seed} {what}').int}"
 
 
-def dataset(phantom: Phantom, *, inverted: bool = False) -> Any:
-    """The phantom as a pydicom dataset with everything that the modules of a DX image ask for.
+def dataset(phantom: Phantom, *, inverted: bool = False, syntax: str = "explicit") -> Any:
+    """The phantom as a pydicom dataset with everything that the modules of a DX image ask for, and its file meta.
 
     Args:
         phantom: what to store: 12 bits in 16.
         inverted: store it as MONOCHROME1; the display value is the same.
+        syntax: a key of `training.phantoms.encoding.SYNTAXES`.
     """
-    from pydicom.dataset import Dataset
+    from pydicom.dataset import Dataset, FileMetaDataset
 
     ds = Dataset()
     size = phantom.stored.shape[0]
@@ -48,7 +49,10 @@ def dataset(phantom: Phantom, *, inverted: bool = False) -> Any:
     _series_and_equipment(ds, seed)
     _image(ds, _uid(seed, f"image {which}"))
     _acquisition(ds, phantom)
-    _pixels(ds, phantom, inverted)
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    ds.file_meta.TransferSyntaxUID = _pixels(ds, phantom, inverted, syntax)
     return ds
 
 
@@ -123,7 +127,7 @@ def _acquisition(ds: Any, phantom: Phantom) -> None:
     ds.PositionerType = "NONE"
 
 
-def _pixels(ds: Any, phantom: Phantom, inverted: bool) -> None:
+def _pixels(ds: Any, phantom: Phantom, inverted: bool, syntax: str) -> str:
     center, width = phantom.window
     stored = _TOP - phantom.stored if inverted else phantom.stored
     ds.SamplesPerPixel = 1
@@ -138,8 +142,7 @@ def _pixels(ds: Any, phantom: Phantom, inverted: bool) -> None:
     ds.WindowCenter = round(_TOP + 1 - center if inverted else center, 4)
     ds.WindowWidth = round(width, 4)
     ds.VOILUTFunction = "LINEAR"
-    ds.PixelData = np.ascontiguousarray(stored.astype("<u2")).tobytes()
-    ds["PixelData"].VR = "OW"
+    return store(ds, stored, syntax, ds.BitsStored)
 
 
 def truth(phantom: Phantom) -> dict[str, Any]:
@@ -158,19 +161,13 @@ def truth(phantom: Phantom) -> dict[str, Any]:
     }
 
 
-def write_dicom(phantom: Phantom, folder: Path, name: str, *, inverted: bool = False) -> Path:
+def write_dicom(phantom: Phantom, folder: Path, name: str, *, inverted: bool = False, syntax: str = "explicit") -> Path:
     """Write `name`.dcm, `name`.json (the truth) and `name`.masks.npz (structures (3, H, W), and one array a disease).
 
     Raises:
         CxredgeError: OUTPUT_UNWRITABLE.
     """
-    from pydicom.dataset import FileMetaDataset
-
-    ds = dataset(phantom, inverted=inverted)
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = _EXPLICIT_LITTLE_ENDIAN
-    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
-    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    ds = dataset(phantom, inverted=inverted, syntax=syntax)
     file = io.BytesIO()
     ds.save_as(file, enforce_file_format=True)
     masks = io.BytesIO()

@@ -127,7 +127,8 @@ class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One training run; a later stage starts from the best weights of those before it.
 
     Attributes:
-        name: "unet", "gate", "classifier", or a branch of AG-CNN ("global", "local", "fusion").
+        name: "unet", "gate"; "pretrain" (the classifier, on data of its own, before it learns from the recipe's) and
+            "classifier", or a branch of AG-CNN ("global", "local", "fusion").
         batch: images a step, over all processes together.
         watch: what chooses the best epoch: the validation's mean AUROC (of the diseases, or of the gate's three
             questions), its loss, or its mean Dice (U-Net).
@@ -135,7 +136,7 @@ class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
         data: other data sets than the recipe's.
     """
 
-    name: Literal["unet", "gate", "classifier", "global", "local", "fusion"]
+    name: Literal["unet", "gate", "pretrain", "classifier", "global", "local", "fusion"]
     epochs: Whole
     batch: Whole
     optimiser: Optimiser

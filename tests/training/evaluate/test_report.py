@@ -13,7 +13,7 @@ import pytest
 from cxredge.result import LABELS
 from tests.support.toy_training import ToySet, toy_folds, toy_recipe
 from training.checkpoint import SplitFacts, patient_tag
-from training.data import Box
+from training.data import Box, Person
 from training.errors import LeakError
 from training.evaluate.run import Evaluation, evaluate
 from training.fit.run import Fit, fit
@@ -50,6 +50,9 @@ class ToyOpened:
 
     def patients(self, fold: str) -> list[str]:
         return [f"toy:{self.called if fold == 'test' else fold}-{index // 2}" for index in range(len(self.sets[fold]))]
+
+    def people(self, fold: str) -> list[Person]:
+        return [Person("AP" if row[0] else "PA", "F", 40.0 + index) for index, row in enumerate(self.sets[fold].drawn)]
 
     def boxes(self, fold: str) -> list[tuple[Box, ...]]:
         found = []
@@ -101,6 +104,29 @@ def test_every_table_names_its_split_and_the_paper_stands_beside(checkpoint: Pat
     assert re.search(r"\| Mass \|.*\| 0\.8100 \|", text)
     assert "| Paper's mean | 0.700 | 0.700 | 0.700 | 0.600 |" in text
     assert "Not comparable" in text  # its figures are on the official split, ours are not
+
+
+def test_groups_are_scored_apart_and_beside_what_the_view_alone_says(checkpoint: Path, tmp_path: Path) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    from training.checkpoint import load
+    from training.evaluate.predict import examine
+
+    opened = ToyOpened()
+    told = evaluate(wanted(checkpoint, tmp_path, opened))["within"]
+    drawn, logits = opened.sets["test"].drawn, examine(load(checkpoint)[0], opened.sets["test"]).logits
+    ill = drawn[:, 0] == 1  # the toy takes an AP film of exactly those with the first disease
+    assert told["view_alone"]["diseases"][LABELS[0]] == 1.0
+    assert told["groups"]["AP"]["images"] == ill.sum() and told["groups"]["PA"]["images"] == (~ill).sum()
+    assert LABELS[0] not in told["groups"]["AP"]["diseases"]  # all of them have it
+    for label, found in told["groups"]["PA"]["diseases"].items():
+        c = LABELS.index(label)
+        truth = drawn[~ill, c]
+        assert min(truth.sum(), (1 - truth).sum()) >= told["least"]
+        assert found["value"] == pytest.approx(roc_auc_score(truth, logits[~ill, c]), abs=1e-9)
+        assert found["low"] <= found["value"] <= found["high"]
+    assert set(told["groups"]) == {"all", "PA", "AP", "women", "40 to 59", "60 and over"}
+    assert "## Within groups" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_disease_with_one_class_is_named_as_not_measurable(checkpoint: Path, tmp_path: Path) -> None:
