@@ -43,13 +43,19 @@ def gate(
 ) -> None:
     """Choose thresholds for the gate of CHECKPOINT on validation chests, and judge them on test chests.
 
-    Writes input_gate.json, which `python -m calibration seal --input-gate` takes, and input_gate.md.
+    Writes input_gate.json, which `python -m calibration seal --input-gate` takes, input_gate.md and, with --files,
+    input_gate_files.md.
     """
     import msgspec
 
-    from training.gating.report import markdown
+    from training.gating.report import files_markdown, markdown
     from training.gating.run import Measuring, measure
 
     folder = out or checkpoint.parent / "evaluation"
     report = measure(Measuring(checkpoint, places_of(data, cache, quiet=False), folder, **rest))
-    click.echo(msgspec.json.format(msgspec.json.encode(report)).decode() if as_json else markdown(report))
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
+        return
+    click.echo(markdown(report))
+    if report["files"]:
+        click.echo(files_markdown(report))

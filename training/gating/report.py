@@ -8,13 +8,13 @@ from typing import Any
 from training.evaluate.tables import markdown_table
 from training.gate import QUESTIONS
 
-__all__ = ["markdown"]
+__all__ = ["files_markdown", "markdown"]
 
 WORDS = {"not_chest": "no chest", "inverted": "inverted", "turned": "turned"}
 
 
 def markdown(report: Mapping[str, Any]) -> str:
-    """`cxredge.input_gate/1` as Markdown."""
+    """`cxredge.input_gate/1` as Markdown; it names no file."""
     made, chosen = report["checkpoint"], report["chosen"]
     limits = ", ".join(f"{WORDS[name]} {value:g}" for name, value in report["thresholds"].items())
     head = (
@@ -26,8 +26,9 @@ def markdown(report: Mapping[str, Any]) -> str:
     for title, folds in (("Validation", report["validation"]), ("Test", report["test"])):
         for fold in folds:
             parts += _fold(title, fold)
-    for folder in report["files"]:
-        parts += _folder(folder)
+    if report["files"]:
+        lines = [[folder["folder"], str(folder["read"]), str(folder["stopped"])] for folder in report["files"]]
+        parts += ["## Folders, whatever the tags say", markdown_table(["Folder", "Read", "Stopped"], lines)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -53,6 +54,14 @@ def _scored(found: Mapping[str, Any] | None) -> str:
     return "not measurable" if found is None else f"{found['value']:.4f} ({found['low']:.4f} to {found['high']:.4f})"
 
 
+def files_markdown(report: Mapping[str, Any]) -> str:
+    """What the gate says of each file of the folders, by name: a page of its own, for names may tell of patients."""
+    parts = [f"# The gate of {report['checkpoint']['method']}, file by file"]
+    for folder in report["files"]:
+        parts += _folder(folder)
+    return "\n\n".join(parts) + "\n"
+
+
 def _folder(folder: Mapping[str, Any]) -> list[str]:
     rows = [
         [row["file"], *(f"{row[name]:.3f}" for name in QUESTIONS), "yes" if row["stopped"] else "no"]
@@ -64,4 +73,4 @@ def _folder(folder: Mapping[str, Any]) -> list[str]:
         f"{folder['stopped']} of {folder['read']} files that can be read as a grey picture are stopped; tags were not "
         "looked at. Of the others the last column says why the runtime does not read them."
     )
-    return [f"## Files of {folder['folder']}", said, markdown_table(["File", *WORDS.values(), "Stopped"], rows)]
+    return [f"## {folder['folder']}", said, markdown_table(["File", *WORDS.values(), "Stopped"], rows)]

@@ -21,7 +21,7 @@ from training.fit.sources import FIT, Opened, Places, open_source_of
 from training.gate import QUESTIONS
 from training.gating.files import planes_of_folder
 from training.gating.measure import ALLOWED, LEAST, Seen, chosen, logits_of, look, probabilities, rates
-from training.gating.report import markdown
+from training.gating.report import files_markdown, markdown
 from training.gating.samples import GateSamples
 from training.methods.base import Method
 from training.recipes import Recipe, Source, parse
@@ -60,7 +60,9 @@ class Measuring:
 
 
 def measure(wanted: Measuring) -> dict[str, Any]:
-    """Choose thresholds on the validation folds, judge them on test folds, and write input_gate.json and .md.
+    """Choose thresholds on the validation folds, judge them on test folds, and write the report.
+
+    Files: input_gate.json, input_gate.md and, where files were shown, input_gate_files.md with their names.
 
     Raises:
         CheckpointError: the file is no checkpoint, or of a network without a trained gate.
@@ -99,6 +101,8 @@ def measure(wanted: Measuring) -> dict[str, Any]:
     }
     write_atomically(wanted.out / "input_gate.json", msgspec.json.format(msgspec.json.encode(report)))
     write_atomically(wanted.out / "input_gate.md", markdown(report).encode("utf-8"))
+    if report["files"]:
+        write_atomically(wanted.out / "input_gate_files.md", files_markdown(report).encode("utf-8"))
     return report
 
 
