@@ -12,6 +12,7 @@ from typing import Any, cast
 import onnx
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import cxredge
 from cxredge.bundle.onnx_guard import check_graph
@@ -73,8 +74,8 @@ class _Face(nn.Module):
 
 
 def output_names(method: Method[Any], image: Tensor) -> tuple[str, ...]:
-    """The outputs that a method has, in the order of the graph; an optional one may be None."""
-    with torch.no_grad():
+    """The outputs that a method has, in the order of the graph; an optional one may be None. Shapes only are run."""
+    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
         return tuple(name for name, value in method(image)._asdict().items() if value is not None)
 
 

@@ -29,6 +29,9 @@ __all__ = ["onnx"]
 @click.option("--images", default=8, show_default=True, help="How many images of each folder.")
 @click.option("--phantoms", default=7, show_default=True, help="How many drawn chests.")
 @click.option(
+    "--all-images", is_flag=True, help="Compare all of them, even of a network whose one image takes seconds."
+)
+@click.option(
     "--evaluation",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -54,6 +57,7 @@ def onnx(checkpoint: Path | None, out: Path, precision: str, as_json: bool, **re
         gather(subject.method.options.field, phantoms=rest["phantoms"], folders=rest["data"], each=rest["images"]),
         thresholds_of(evaluation, subject.facts),
         limit_seconds=rest["time_limit"],
+        every=rest["all_images"],
         say=lambda line: click.echo(line, err=True),
     )
     report = export_graph(subject, out, plan, precision)
