@@ -21,6 +21,7 @@ from export import metadata
 from export.errors import ExportError, Problem
 from export.half import to_half, unfold_norms
 from export.inner import Inner, inner_of, watched
+from export.memory import out_of_memory
 from export.subject import Subject
 from export.tidy import drop_outputs, fold_division, prune, strip
 from training.methods.base import Method
@@ -84,6 +85,7 @@ def trace(method: Method[Any], inner: Inner | None) -> onnx.ModelProto:
 
     Raises:
         ExportError: the exporter cannot; with its reason.
+        MemoryError: there was not enough.
     """
     side = method.options.field
     image = torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(0))
@@ -101,6 +103,8 @@ def trace(method: Method[Any], inner: Inner | None) -> onnx.ModelProto:
                 verbose=False,
             )
         except Exception as error:  # torch wraps whatever went wrong in types of its own
+            if isinstance(error, MemoryError) or out_of_memory(str(error)):
+                raise MemoryError from error
             first = str(error).strip().splitlines()[:1]
             detail = f"{method.name} cannot be exported: {type(error).__name__}: {' '.join(first)[:300]}"
             raise ExportError(Problem.EXPORT, detail) from error

@@ -65,8 +65,10 @@ def gather(side: int, *, phantoms: int, folders: Sequence[Path] = (), each: int 
         each: how many images of each folder, spread evenly over its files.
 
     Raises:
-        ExportError: a folder has no image that can be read.
+        ExportError: a folder has no image that can be read, or there is no image at all.
     """
+    if not phantoms and not folders:
+        raise ExportError(Problem.PARITY, "there is no image to compare on: give --phantoms or --data")
     drawn = [generate(FIRST + index, size=side).image for index in range(phantoms)]
     real: list[Array] = []
     refused = 0

@@ -12,6 +12,7 @@ import onnx
 
 from export.answers import BATCHES
 from export.cost import multiply_adds
+from export.errors import ExportError, Problem
 from export.images import Images
 
 __all__ = ["Share", "share_of"]
@@ -39,9 +40,13 @@ def share_of(images: Images, graph: bytes, *, every: bool = False) -> Share:
     """All images in every batch size; of a dear network, unless `every`, as many as prove the sizes.
 
     Raises:
-        ExportError: shapes do not follow from the graph, so its cost cannot be counted.
+        ExportError: the images do not fill the largest batch and begin another; or shapes do not follow from the
+            graph, so its cost cannot be counted.
     """
     count = len(images.batch)
+    if count <= max(BATCHES):
+        detail = f"{count} images prove no batches of {max(BATCHES)}: at least {max(BATCHES) + 1} are needed"
+        raise ExportError(Problem.PARITY, f"{detail} (--phantoms, --data, --images)")
     if every or multiply_adds(onnx.load_from_string(graph)) < DEAR:
         return Share(images, dict.fromkeys(BATCHES, count))
     most = min(count, max(BATCHES) + RAGGED)
