@@ -50,7 +50,7 @@ def exported(method: str, out: Path, words: list[str]) -> dict[str, Any]:
         watched = psutil.Process(process.pid)
         while process.poll() is None:
             peak = max(peak, held(watched))
-            time.sleep(0.1)
+            time.sleep(0.25)
     if process.returncode:
         raise SystemExit(f"{method}: the export failed")
     report = json.loads(out.with_suffix(".parity.json").read_text(encoding="utf-8"))
