@@ -1,6 +1,8 @@
 """What exporting each method costs and how fast its graph runs: all seven, full size, random weights.
 
     python benchmarks/export_methods.py [--smoke] [--methods NAME ...] [--turns 15] [--json FILE]
+    python benchmarks/export_methods.py --only export --graphs DIR      # any machine: processor seconds and memory
+    python benchmarks/export_methods.py --only latency --graphs DIR     # an idle machine, some five minutes
 
 Each export runs as its own process, parity gate included, and is watched: its wall time, the processor time of it and
 its children (which says what it would take on a machine that does nothing else), and the largest memory that they held
@@ -48,7 +50,7 @@ def exported(method: str, out: Path, words: list[str]) -> dict[str, Any]:
         watched = psutil.Process(process.pid)
         while process.poll() is None:
             peak = max(peak, held(watched))
-            time.sleep(0.1)
+            time.sleep(0.25)
     if process.returncode:
         raise SystemExit(f"{method}: the export failed")
     report = json.loads(out.with_suffix(".parity.json").read_text(encoding="utf-8"))
@@ -92,13 +94,10 @@ def latencies(graph: GraphFile, turns: int) -> dict[str, list[float]]:
     return times
 
 
-def row_of(method: str, folder: Path, words: list[str], turns: int) -> dict[str, Any]:
-    """Everything about one method."""
-    out = folder / f"{method}.onnx"
+def costs(method: str, out: Path, words: list[str]) -> dict[str, Any]:
+    """Export a method: what it takes, and what its parity report says."""
     made = exported(method, out, words)
     graph = open_graph(out)
-    times = latencies(graph, turns)
-    ratio = [ort / vino for ort, vino in zip(times["onnxruntime"], times["openvino"], strict=True)]
     rows = made["report"]["rows"]
     return {
         "gmacs": summary(graph)["gmacs"],
@@ -109,10 +108,24 @@ def row_of(method: str, folder: Path, words: list[str], turns: int) -> dict[str,
         "largest": {name: max(row["largest"][name] for row in rows if row["gates"]) for name in graph.outputs},
         "images": made["report"]["images"]["phantoms"] + made["report"]["images"]["real"],
         "decided_otherwise_inside": max((row["inner"]["differ"] for row in rows if row["inner"]), default=None),
+        "export_load": load(),
+    }
+
+
+def speeds(out: Path, turns: int) -> dict[str, Any]:
+    """The latency of an exported graph."""
+    times = latencies(open_graph(out), turns)
+    ratio = [ort / vino for ort, vino in zip(times["onnxruntime"], times["openvino"], strict=True)]
+    return {
         "milliseconds": {engine: spread(values) for engine, values in times.items()},
         "onnxruntime_over_openvino": round(statistics.median(ratio), 2),
-        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        "load": load(),
     }
+
+
+def load() -> float | None:
+    """How many processes wanted a processor over the last minute."""
+    return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -124,35 +137,64 @@ def spread(values: list[float]) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    """Measure and print; an export beyond the promised time or memory is named."""
+HEADS = {
+    "G MAC": "gmacs",
+    "export s": "export_seconds",
+    "CPU s": "export_processor_seconds",
+    "peak GiB": "peak_gib",
+    "ORT ms": "onnxruntime",
+    "OpenVINO ms": "openvino",
+    "ratio": "onnxruntime_over_openvino",
+}
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """A row for people; what was not measured is a dash, an export beyond the promise is named."""
+    known = row | {engine: told["median"] for engine, told in row.get("milliseconds", {}).items()}
+    cells = "".join(f"{known[key]:>12.2f}" if key in known else f"{'-':>12}" for key in HEADS.values())
+    over = known.get("export_seconds", 0) > SECONDS or known.get("peak_gib", 0) > GIB
+    return cells + ("   over the promise" if over else "")
+
+
+def options() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--smoke", action="store_true", help="one narrow method")
     parser.add_argument("--methods", nargs="*", choices=list(METHODS))
+    parser.add_argument("--only", choices=("export", "latency"), help="latency needs the graphs of --graphs")
+    parser.add_argument("--graphs", type=Path, metavar="DIR", help="keep the graphs here, or take them from here")
     parser.add_argument("--data", type=Path, nargs="*", default=[], help="folders of real images for parity")
     parser.add_argument("--images", type=int, default=8, help="how many of each folder")
     parser.add_argument("--turns", type=int, default=15)
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    names = arguments.methods or (["dcnn"] if arguments.smoke else list(METHODS))
-    words = [word for folder in arguments.data for word in ("--data", str(folder))]
-    words += ["--images", str(arguments.images)]
-    words += [word for setting in NARROW for word in ("--set", setting)] if arguments.smoke else []
-    turns = 2 if arguments.smoke else arguments.turns
-    rows: dict[str, Any] = {}
-    heads = ("G MAC", "export s", "CPU s", "peak GiB", "ORT ms", "OpenVINO ms", "ratio")
-    print(f"{'method':<12}" + "".join(f"{head:>12}" for head in heads))
-    with tempfile.TemporaryDirectory() as folder:
+    parser.add_argument("--json", type=Path, help="figures are written here; those that are not measured again stay")
+    found = parser.parse_args()
+    if found.only == "latency" and found.graphs is None:
+        parser.error("--only latency needs --graphs DIR, where --only export --graphs DIR left them")
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    told = options()
+    names = told.methods or (["dcnn"] if told.smoke else list(METHODS))
+    words = [word for folder in told.data for word in ("--data", str(folder))]
+    words += ["--images", str(told.images)]
+    words += [word for setting in NARROW for word in ("--set", setting)] if told.smoke else []
+    before = json.loads(told.json.read_text(encoding="utf-8")) if told.json and told.json.is_file() else {}
+    rows: dict[str, Any] = before.get("methods", {}) if before.get("narrow") == told.smoke else {}
+    print(f"{'method':<12}" + "".join(f"{head:>12}" for head in HEADS))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = told.graphs or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
         for name in names:
-            row = rows[name] = row_of(name, Path(folder), words, turns)
-            ort, vino = (row["milliseconds"][engine]["median"] for engine in ENGINES)
-            over = row["export_seconds"] > SECONDS or row["peak_gib"] > GIB
-            cells = (row["gmacs"], row["export_seconds"], row["export_processor_seconds"], row["peak_gib"], ort, vino)
-            line = "".join(f"{cell:>12.2f}" for cell in (*cells, row["onnxruntime_over_openvino"]))
-            print(f"{name:<12}{line}{'   over the promise' if over else ''}", flush=True)
-            if arguments.json:
-                content = {"machine": machine(), "narrow": arguments.smoke, "methods": rows}
-                arguments.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            out = folder / f"{name}.onnx"
+            row = {} if told.only == "latency" else costs(name, out, words)
+            row |= {} if told.only == "export" else speeds(out, 2 if told.smoke else told.turns)
+            rows[name] = rows.get(name, {}) | row
+            print(f"{name:<12}{line_of(row)}", flush=True)
+            if told.json:
+                content = {"machine": machine(), "narrow": told.smoke, "methods": rows}
+                told.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

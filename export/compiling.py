@@ -26,8 +26,9 @@ from export.bounds import BOUNDS
 from export.errors import ExportError, Problem
 from export.graphfile import GraphFile
 from export.images import gather
+from export.memory import out_of_memory
 from export.targets import TARGETS, Target
-from export.targets.common import OPTIONS, Options, out_of_memory
+from export.targets.common import OPTIONS, Options
 
 __all__ = ["SCHEMA", "Wanted", "compile_graph"]
 
@@ -75,12 +76,12 @@ def compile_graph(graph: GraphFile, wanted: Wanted) -> dict[str, Any]:
         EngineError: ENGINE_UNKNOWN, ENGINE_MISSING, DEVICE_MISSING, PRECISION_UNSUPPORTED, ENGINE_CRASHED,
             ENGINE_TIMEOUT, OUT_OF_MEMORY, ENGINE_FAILED or ENGINE_OUTPUT, with the reason and the log's place.
         ExportError: what was made answers otherwise than the graph.
+        CxredgeError: OUTPUT_UNWRITABLE.
     """
     engine = catalog.require(wanted.engine)
     target = TARGETS[wanted.engine]
     job = _job(engine, graph, wanted)
     image = gather(graph.input_size[0], phantoms=2).batch
-    wanted.out.parent.mkdir(parents=True, exist_ok=True)
     with _workshop(wanted) as (folder, made):
         report = _in_child(graph, wanted, target, job, folder, made, image)
         answers = {name: np.load(folder / f"out_{name}.npy", allow_pickle=False) for name in graph.outputs}
@@ -109,7 +110,10 @@ def _job(engine: Engine, graph: GraphFile, wanted: Wanted) -> Job:
 def _workshop(wanted: Wanted) -> Iterator[tuple[Path, Path]]:
     """A scratch folder for the order, and one beside OUT for what is made; neither outlives the compilation."""
     made = wanted.out.parent / f".{wanted.out.name}.{secrets.token_hex(4)}.part"
-    made.mkdir()
+    try:
+        made.mkdir(parents=True)
+    except OSError as error:
+        raise CxredgeError(Code.OUTPUT_UNWRITABLE, f"{wanted.out}: {error.strerror or type(error).__name__}") from error
     try:
         with tempfile.TemporaryDirectory(prefix="cxredge-compile-", ignore_cleanup_errors=True) as name:
             yield Path(name), made

@@ -47,7 +47,11 @@ def by_output(model: onnx.ModelProto) -> dict[str, int]:
         value.type.tensor_type.shape.dim[0].dim_value = 1
     for value in single.graph.output:
         value.type.tensor_type.shape.dim[0].Clear()
-    inferred = onnx.shape_inference.infer_shapes(single, strict_mode=True, data_prop=True).graph
+    try:
+        inferred = onnx.shape_inference.infer_shapes(single, strict_mode=True, data_prop=True).graph
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise ExportError(Problem.GRAPH, f"the cost cannot be counted, shapes do not follow: {said}") from error
     shapes = {tensor.name: tuple(tensor.dims) for tensor in inferred.initializer}
     for value in (*inferred.value_info, *inferred.input, *inferred.output):
         shapes[value.name] = tuple(axis.dim_value for axis in value.type.tensor_type.shape.dim)

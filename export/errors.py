@@ -16,6 +16,7 @@ class Problem(enum.StrEnum):
     EXPORT = "export"  # the network could not be traced
     GRAPH = "graph"  # a file is no graph with the face that every method has
     PARITY = "parity"  # the graph does not answer as the network does
+    MEMORY = "memory"  # there was not enough
     COMPILE = "compile"  # an engine could not make its own form of the graph
     LABELS = "labels"  # published weights do not know all fourteen findings
     WEIGHTS = "weights"  # published weights of another layout

@@ -12,6 +12,7 @@ from typing import Any, cast
 import onnx
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import cxredge
 from cxredge.bundle.onnx_guard import check_graph
@@ -20,6 +21,7 @@ from export import metadata
 from export.errors import ExportError, Problem
 from export.half import to_half, unfold_norms
 from export.inner import Inner, inner_of, watched
+from export.memory import out_of_memory
 from export.subject import Subject
 from export.tidy import drop_outputs, fold_division, prune, strip
 from training.methods.base import Method
@@ -73,8 +75,8 @@ class _Face(nn.Module):
 
 
 def output_names(method: Method[Any], image: Tensor) -> tuple[str, ...]:
-    """The outputs that a method has, in the order of the graph; an optional one may be None."""
-    with torch.no_grad():
+    """The outputs that a method has, in the order of the graph; an optional one may be None. Shapes only are run."""
+    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True):
         return tuple(name for name, value in method(image)._asdict().items() if value is not None)
 
 
@@ -83,6 +85,7 @@ def trace(method: Method[Any], inner: Inner | None) -> onnx.ModelProto:
 
     Raises:
         ExportError: the exporter cannot; with its reason.
+        MemoryError: there was not enough.
     """
     side = method.options.field
     image = torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(0))
@@ -100,6 +103,8 @@ def trace(method: Method[Any], inner: Inner | None) -> onnx.ModelProto:
                 verbose=False,
             )
         except Exception as error:  # torch wraps whatever went wrong in types of its own
+            if isinstance(error, MemoryError) or out_of_memory(str(error)):
+                raise MemoryError from error
             first = str(error).strip().splitlines()[:1]
             detail = f"{method.name} cannot be exported: {type(error).__name__}: {' '.join(first)[:300]}"
             raise ExportError(Problem.EXPORT, detail) from error

@@ -50,7 +50,7 @@ def open_graph(path: Path) -> GraphFile:
     """Read and check a graph file.
 
     Raises:
-        ExportError: there is no such file, it is not ONNX, not valid, or has another face.
+        ExportError: there is no such file, it is not ONNX, not valid, has another face, or metadata of a newer schema.
     """
     try:
         data = path.read_bytes()
@@ -66,7 +66,11 @@ def open_graph(path: Path) -> GraphFile:
     if any(tensor.external_data for tensor in model.graph.initializer):
         raise ExportError(Problem.GRAPH, f"{path} keeps weights in another file: export it as one file")
     size, outputs = _face(path, model)
-    return GraphFile(path, data, model, size, outputs, _precision(model), metadata.read(model))
+    told = metadata.read(model)
+    if told.get("schema", metadata.SCHEMA) != metadata.SCHEMA:
+        detail = f"{path} says that it is of schema {told['schema']!r}, not {metadata.SCHEMA!r}"
+        raise ExportError(Problem.GRAPH, f"{detail}: if that is a newer one, update cxredge")
+    return GraphFile(path, data, model, size, outputs, _precision(model), told)
 
 
 def _face(path: Path, model: onnx.ModelProto) -> tuple[tuple[int, int], dict[str, tuple[int, ...]]]:

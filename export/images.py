@@ -46,6 +46,14 @@ class Images:
         digest = hashlib.sha256(self.batch.tobytes()).hexdigest()
         return {"phantoms": self.phantoms, "real": self.real, "refused": self.refused, "sha256": digest}
 
+    def first(self, count: int) -> Images:
+        """So many of them, a drawn one and a real one by turns as long as there are both."""
+        drawn = [(turn, 0, turn) for turn in range(self.phantoms)]
+        real = [(turn, 1, self.phantoms + turn) for turn in range(self.real)]
+        chosen = [index for _, _, index in sorted(drawn + real)[:count]]
+        phantoms = sum(index < self.phantoms for index in chosen)
+        return Images(self.batch[chosen], phantoms, len(chosen) - phantoms, self.refused)
+
 
 def gather(side: int, *, phantoms: int, folders: Sequence[Path] = (), each: int = 8) -> Images:
     """Planes by the runtime's own preprocessing, as training made them.
@@ -57,8 +65,10 @@ def gather(side: int, *, phantoms: int, folders: Sequence[Path] = (), each: int 
         each: how many images of each folder, spread evenly over its files.
 
     Raises:
-        ExportError: a folder has no image that can be read.
+        ExportError: a folder has no image that can be read, or there is no image at all.
     """
+    if not phantoms and not folders:
+        raise ExportError(Problem.PARITY, "there is no image to compare on: give --phantoms or --data")
     drawn = [generate(FIRST + index, size=side).image for index in range(phantoms)]
     real: list[Array] = []
     refused = 0

@@ -14,7 +14,7 @@ import onnx
 
 from cxredge.engines import catalog
 from cxredge.engines.base import Job
-from export.answers import BATCHES, Answers, in_batches, of_torch, opened
+from export.answers import Answers, in_batches, of_torch, opened
 from export.bounds import BOUNDS, Bounds
 from export.graph import Graph
 from export.half import LARGEST, peak_probe
@@ -22,6 +22,7 @@ from export.images import Images
 from export.inner import BoxOfRegion, inner_of
 from export.judge import judge, labelled
 from export.region import check_boxes
+from export.share import Share, share_of
 from export.subject import Subject
 from export.thresholds import Threshold
 
@@ -41,10 +42,11 @@ class Plan:
     """What is compared, and how long an engine may take to compile.
 
     Attributes:
-        images: the batch.
+        images: what was gathered.
         thresholds: where decisions may flip.
         engines: by name.
         limit_seconds: of one compilation.
+        every: compare all images, however much one costs.
         say: told what takes long.
     """
 
@@ -52,6 +54,7 @@ class Plan:
     thresholds: Sequence[Threshold]
     engines: tuple[str, ...] = ENGINES
     limit_seconds: float = 300.0
+    every: bool = False
     say: Callable[[str], None] = field(default=lambda _: None)
 
 
@@ -66,9 +69,14 @@ def compare(subject: Subject, graph: Graph, plan: Plan) -> dict[str, Any]:
         EngineError: an engine cannot compile or run the graph.
     """
     began = time.perf_counter()
-    ours = of_torch(subject, plan.images.batch)
-    rows = [row for how in _ways(graph, plan.engines) for row in _rows(subject, graph, plan, ours, how)]
-    extra, reasons = _beside(subject, graph, plan, ours)
+    share = share_of(plan.images, graph.data, every=plan.every)
+    images = share.images
+    if len(images.batch) < len(plan.images.batch):
+        plan.say(f"one image costs much: {len(images.batch)} of {len(plan.images.batch)} are compared")
+    plan.say("torch")
+    ours = of_torch(subject, images.batch)
+    rows = [row for way in _ways(graph, plan.engines) for row in _rows(subject, graph, plan, share, ours, way)]
+    extra, reasons = _beside(subject, graph, plan, images, ours)
     reasons += [f"{_where(row)}: {reason}" for row in rows if row["gates"] for reason in row["reasons"]]
     return {
         "schema": SCHEMA,
@@ -79,7 +87,7 @@ def compare(subject: Subject, graph: Graph, plan: Plan) -> dict[str, Any]:
             **{key: graph.metadata[key] for key in ("method", "origin", "checkpoint_sha256", "split", "trained_on")},
             **{key: graph.metadata[key] for key in ("departures", "opset", "versions")},
         },
-        "images": plan.images.told(),
+        "images": {**images.told(), "gathered": len(plan.images.batch)},
         "thresholds": [threshold.name for threshold in plan.thresholds],
         "rows": rows,
         **extra,
@@ -111,40 +119,48 @@ def _ways(graph: Graph, engines: tuple[str, ...]) -> list[_Way]:
     return ways + [_Way(engine, other, BOUNDS[other], other == "fp16") for engine in able]
 
 
-def _rows(subject: Subject, graph: Graph, plan: Plan, ours: Answers, way: _Way) -> list[dict[str, Any]]:
+def _rows(subject: Subject, graph: Graph, plan: Plan, share: Share, ours: Answers, way: _Way) -> list[dict[str, Any]]:
     plan.say(f"{way.engine}, {way.precision}")
-    batch = plan.images.batch
+    batch = share.images.batch
+    times: dict[int, list[float]] = {size: [] for size in share.counts}
     job = Job("cpu", way.precision, None, graph.input_size, graph.outputs)
     with opened(graph.data, way.engine, job, batch[:1], limit_seconds=plan.limit_seconds) as found:
         info = found.session.info
-        answers = {size: in_batches(found.session, batch, size) for size in BATCHES}
+        answers = {
+            size: in_batches(found.session, batch[:count], size, times[size]) for size, count in share.counts.items()
+        }
     told = {
         "engine": info.engine,
         "version": info.version,
         "device": info.device,
         "ran": info.precision,
         "compile_ms": round(found.compile_ms, 1),
-        "median_ms": round(found.median_ms, 2),
+        "median_ms": round(float(np.median(times[1])), 2),
     }
     if graph.probe is not None:
-        inside = _inside(graph, graph.probe, plan, way)
+        inside = _inside(graph, graph.probe, plan, share, way)
         answers = {size: {**given, **inside[size]} for size, given in answers.items()}
-    return [
-        {**told, "gates": way.gates, "batch": size, **judge(subject, batch, ours, given, plan.thresholds, way.bounds)}
-        for size, given in answers.items()
-    ]
+    rows = []
+    for size, given in answers.items():
+        count = share.counts[size]
+        mine = {name: values[:count] for name, values in ours.items()}
+        judged = judge(subject, batch[:count], mine, given, plan.thresholds, way.bounds)
+        rows.append({**told, "gates": way.gates, "batch": size, "images": count, **judged})
+    return rows
 
 
-def _inside(graph: Graph, probe: bytes, plan: Plan, way: _Way) -> dict[int, Answers]:
+def _inside(graph: Graph, probe: bytes, plan: Plan, share: Share, way: _Way) -> dict[int, Answers]:
     """The values of inner decisions, from the same graph with further outputs."""
     job = Job("cpu", way.precision, None, graph.input_size, {**graph.outputs, **graph.probes})
-    batch = plan.images.batch
+    batch = share.images.batch
     with opened(probe, way.engine, job, batch[:1], limit_seconds=plan.limit_seconds) as found:
-        every = {size: in_batches(found.session, batch, size) for size in BATCHES}
+        every = {size: in_batches(found.session, batch[:count], size) for size, count in share.counts.items()}
     return {size: {name: given[name] for name in graph.probes} for size, given in every.items()}
 
 
-def _beside(subject: Subject, graph: Graph, plan: Plan, ours: Answers) -> tuple[dict[str, Any], list[str]]:
+def _beside(
+    subject: Subject, graph: Graph, plan: Plan, images: Images, ours: Answers
+) -> tuple[dict[str, Any], list[str]]:
     """What is checked once: that answers differ at all, AG-CNN's boxes, the range of float16 values."""
     reasons: list[str] = []
     spread = float(np.median(ours["logits"].std(0)))
@@ -160,7 +176,7 @@ def _beside(subject: Subject, graph: Graph, plan: Plan, ours: Answers) -> tuple[
         extra["regions"] = found
         reasons += _unequal(found)
     if graph.watched is not None:
-        largest = _largest(*graph.watched, plan.images.batch)
+        largest = _largest(*graph.watched, images.batch)
         extra["largest_float16"] = largest
         if largest * HEADROOM > LARGEST:
             reasons.append(f"a float16 value reaches {largest:.0f}: {LARGEST:.0f} is the end of that type")

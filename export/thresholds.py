@@ -14,6 +14,7 @@ import numpy.typing as npt
 from cxredge.result import LABELS
 from export.errors import ExportError, Problem
 from training.checkpoint import Facts
+from training.evaluate.report import SCHEMA
 
 __all__ = ["PUBLISHED", "Threshold", "thresholds_of"]
 
@@ -70,11 +71,11 @@ def _published(facts: Facts | None) -> Threshold | None:
 def _read(path: Path) -> dict[str, Any]:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        if report["schema"].startswith("cxredge.evaluation/") and report["points"] and report["checkpoint"]:
+        if report["schema"] == SCHEMA and report["points"] and report["checkpoint"]:
             return dict(report)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
-    raise ExportError(Problem.PARITY, f"{path} is no report of `python -m training evaluate`")
+    raise ExportError(Problem.PARITY, f"{path} is no report of `python -m training evaluate` ({SCHEMA})")
 
 
 def _other(told: dict[str, Any], facts: Facts) -> bool:

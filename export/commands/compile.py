@@ -17,7 +17,9 @@ __all__ = ["compile_graph"]
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="A folder for the result.")
 @click.option("--device", default="auto", show_default=True, help="Of the engine: cpu, gpu, npu, cuda.")
 @click.option("--precision", default="auto", show_default=True, help="fp32, bf16, fp16, int8; auto: the graph's own.")
-@click.option("--time-limit", default=300.0, show_default=True, help="Seconds.")
+@click.option(
+    "--time-limit", default=300.0, show_default=True, type=click.FloatRange(0, min_open=True), help="Seconds."
+)
 @click.option("--memory-limit", metavar="SIZE", help="Of the compiling process, such as 4G (Linux).")
 @click.option("--full-weights", is_flag=True, help="OpenVINO: float32 weights in the IR, not float16.")
 @click.option("--most", default=16, show_default=True, type=click.IntRange(1), help="TensorRT: the largest batch.")

@@ -26,8 +26,11 @@ __all__ = ["onnx"]
     metavar="DIR",
     help="Compare on real images of this folder too; may be repeated.",
 )
-@click.option("--images", default=8, show_default=True, help="How many images of each folder.")
-@click.option("--phantoms", default=7, show_default=True, help="How many drawn chests.")
+@click.option("--images", default=8, show_default=True, type=click.IntRange(1), help="How many images of each folder.")
+@click.option("--phantoms", default=9, show_default=True, type=click.IntRange(0), help="How many drawn chests.")
+@click.option(
+    "--all-images", is_flag=True, help="Compare all of them, even of a network whose one image takes seconds."
+)
 @click.option(
     "--evaluation",
     type=click.Path(path_type=Path),
@@ -35,7 +38,13 @@ __all__ = ["onnx"]
     help="report.json of `python -m training evaluate`: its thresholds are looked at too. "
     "[default: evaluation/report.json beside the checkpoint, if it is there]",
 )
-@click.option("--time-limit", default=300.0, show_default=True, help="Seconds that an engine may take to compile.")
+@click.option(
+    "--time-limit",
+    default=300.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Seconds that an engine may take to compile.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def onnx(checkpoint: Path | None, out: Path, precision: str, as_json: bool, **rest: Any) -> None:  # fmt: skip
     """Write CHECKPOINT as one ONNX graph at --out, with a parity report beside it.
@@ -43,17 +52,20 @@ def onnx(checkpoint: Path | None, out: Path, precision: str, as_json: bool, **re
     torch, ONNX Runtime and OpenVINO must give the same answers, or nothing is written.
     """
     from export.images import gather
+    from export.memory import memory_told
     from export.parity import Plan
     from export.report import markdown
     from export.run import export_graph
     from export.thresholds import thresholds_of
 
-    subject = _subject(checkpoint, rest)
+    with memory_told("making the network"):
+        subject = _subject(checkpoint, rest)
     evaluation = rest["evaluation"] or _usual(checkpoint)
     plan = Plan(
         gather(subject.method.options.field, phantoms=rest["phantoms"], folders=rest["data"], each=rest["images"]),
         thresholds_of(evaluation, subject.facts),
         limit_seconds=rest["time_limit"],
+        every=rest["all_images"],
         say=lambda line: click.echo(line, err=True),
     )
     report = export_graph(subject, out, plan, precision)

@@ -12,14 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cxredge.errors import Code, CxredgeError, EngineError, UsageError
+from export.memory import out_of_memory
 
-__all__ = ["OPTIONS", "Options", "limit_memory", "options_beside", "out_of_memory", "reasons"]
+__all__ = ["OPTIONS", "Options", "limit_memory", "options_beside", "reasons"]
 
 OPTIONS = "options.json"
 
-_MEMORY = re.compile(
-    r"bad.?alloc|std::bad_array_new_length|cannot allocate|failed to (?:allocate|map)|out.?of.?memory", re.I
-)
 _UNKNOWN = (
     re.compile(r"No conversion rule found for operations:\s*(?P<names>[^\n]+)"),  # OpenVINO
     re.compile(r"No Op registered for (?P<names>\w+)"),  # ONNX Runtime: an operator that no standard has
@@ -69,11 +67,6 @@ def limit_memory(most: int | None) -> None:
 
     # Private, writable memory: what is mapped from files or only reserved is not counted.
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-
-
-def out_of_memory(text: str) -> bool:
-    """Whether a message or a log tells of memory that could not be had."""
-    return _MEMORY.search(text) is not None
 
 
 @contextmanager

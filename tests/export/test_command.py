@@ -105,7 +105,29 @@ def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "CHECKPOINT, or --method" in refused(capsys, "onnx", "--out", out)
     assert "CHECKPOINT, or --method" in refused(capsys, "onnx", "x.pt", "--random", "--out", out)
     assert "--random needs --method" in refused(capsys, "onnx", "--random", "--out", out)
+    assert "range" in refused(capsys, "onnx", "x.pt", "--out", out, "--time-limit", "0")
+    assert "range" in refused(capsys, "onnx", "x.pt", "--out", out, "--images", "0")
     assert "no size" in refused(capsys, "compile", out, "--engine", "openvino", "--out", out, "--memory-limit", "lots")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits on memory are Linux's")
+def test_memory_that_runs_out_is_told_as_such(tmp_path: Path) -> None:
+    """A real limit of the system, below what the full-size network's weights need."""
+    out = tmp_path / "x.onnx"
+    script = f"""
+import re, resource
+import torch, training.methods, export.subject, export.commands.onnx, export.images
+from export import cli
+torch.set_num_threads(1)
+torch.rand(64, 64) @ torch.rand(64, 64)
+held = int(re.search(r"VmData:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) * 1024
+resource.setrlimit(resource.RLIMIT_DATA, (held + 40 * 2**20,) * 2)
+cli.main(["onnx", "--random", "--method", "dcnn", "--out", {str(out)!r}])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 2, done.stderr
+    assert "memory ran out while making the network" in done.stderr and "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 
 

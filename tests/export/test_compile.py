@@ -89,6 +89,13 @@ def test_an_operator_that_the_engine_does_not_know(engine: str, operator: str, d
     assert operator in (tmp_path / "out.log").read_text(encoding="utf-8")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a folder that even root cannot write")
+def test_a_folder_that_cannot_be_written(tiny: GraphFile) -> None:
+    with pytest.raises(CxredgeError) as caught:
+        compile_graph(tiny, Wanted("onnxruntime", Path("/proc/none/out")))
+    assert caught.value.code is Code.OUTPUT_UNWRITABLE
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits on memory are Linux's")
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_out_of_memory(engine: str, tmp_path: Path) -> None:

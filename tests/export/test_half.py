@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
 from export.half import unfold_norms
 from export.images import gather
-from tests.support.exported import Shelf
+from export.parity import compare
+from tests.support.exported import Shelf, plan
 
 
 def types_of(model: onnx.ModelProto) -> dict[str, int]:
@@ -83,3 +88,38 @@ def test_batch_norms_as_scale_and_shift(shelf: Shelf) -> None:
     ]
     for one, other in zip(*answers, strict=True):
         assert np.abs(one - other).max() < 1e-5
+
+
+def coarse(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Five bits of each weight, where float16 has eleven."""
+    fraction, exponent = np.frexp(weights)
+    return np.ldexp(np.round(fraction * 32) / 32, exponent)
+
+
+def louder(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """A twentieth too much, as a norm folded wrongly gives."""
+    return weights * np.float32(1.05)
+
+
+def exchanged(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Two output channels in each other's place."""
+    found = weights.copy()
+    found[[0, 1]] = weights[[1, 0]]
+    return found
+
+
+@pytest.mark.parametrize(("change", "convolutions"), [(coarse, "all"), (louder, "the first"), (exchanged, "the first")])
+def test_a_broken_float16_graph_is_stopped(shelf: Shelf, change: Callable[..., object], convolutions: str) -> None:
+    """The bounds of float16 are looser than those of float32, but not so loose that a fault gets through."""
+    graph = shelf.graph("cral", "fp16")
+    model = onnx.load_from_string(graph.data)
+    by_name = {tensor.name: tensor for tensor in model.graph.initializer}
+    used = [by_name[node.input[1]] for node in model.graph.node if node.op_type == "Conv"]
+    stem = next(tensor for tensor in used if tensor.dims[2] == 7)
+    for tensor in used if convolutions == "all" else [stem]:
+        kind = numpy_helper.to_array(tensor).dtype
+        damaged = np.asarray(change(numpy_helper.to_array(tensor).astype(np.float32))).astype(kind)
+        tensor.CopyFrom(numpy_helper.from_array(damaged, tensor.name))
+    broken = replace(graph, data=model.SerializeToString())
+    report = compare(shelf.subject("cral"), broken, plan(engines=("onnxruntime",)))
+    assert any("logits differ by" in reason for reason in report["reasons"]), report["reasons"]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from onnx import helper, numpy_helper
 
+from export import metadata
 from export.commands.show import show
 from export.cost import multiply_adds
 from export.errors import ExportError
@@ -63,3 +66,25 @@ def test_a_graph_with_another_face(tmp_path: Path) -> None:
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ExportError, match="no output masks"):
         open_graph(path)
+
+
+def test_a_graph_of_a_newer_schema(tmp_path: Path) -> None:
+    model = tiny_model()
+    metadata.write(model, {"schema": "cxredge.graph/2"})
+    path = tmp_path / "x.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ExportError, match=r"of schema 'cxredge\.graph/2'.*update cxredge"):
+        open_graph(path)
+
+
+def test_a_graph_whose_cost_nobody_can_tell(tmp_path: Path) -> None:
+    """Shapes that contradict each other."""
+    model = tiny_model()
+    last = next(node for node in model.graph.node if node.output[0] == "logits")
+    last.output[0] = "before"
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(3, np.float32), "three"))
+    model.graph.node.append(helper.make_node("Add", ["before", "three"], ["logits"]))
+    path = tmp_path / "x.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ExportError, match="the cost cannot be counted"):
+        summary(open_graph(path))
