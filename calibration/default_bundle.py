@@ -114,9 +114,18 @@ def closing(out: Path, bundle: Path) -> list[Step]:
 
 
 def _thresholds(kind: str, graph: Path, out: Path) -> list[Step]:
-    """Chosen on the validation fold, which neither trained the graph nor calibrated it."""
+    """Chosen on the validation fold, which taught the graph nothing; that it chose the epoch is told."""
     scores, chosen = out / f"{kind}.npz", out / f"thresholds-{kind}"
-    score = ("calibration", "score", str(graph), "--data", str(out / "val.csv"), "--out", str(scores))
+    score = (
+        "calibration",
+        "score",
+        str(graph),
+        "--data",
+        str(out / "val.csv"),
+        "--out",
+        str(scores),
+        "--validation-too",
+    )
     choose = ("calibration", "thresholds", str(scores), "--out", str(chosen))
     return [Step(f"scores of {kind}", score, scores), Step(f"thresholds of {kind}", choose, chosen / "thresholds.json")]
 

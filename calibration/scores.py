@@ -45,8 +45,16 @@ class Scores:
     gate: npt.NDArray[np.float64] | None = field(default=None, repr=False)
 
 
-def write_scores(path: Path, graph: GraphFile, planes: Planes, given: Answers) -> None:
-    """Write what a graph answered; no path and no name of a patient is kept."""
+def write_scores(path: Path, graph: GraphFile, planes: Planes, given: Answers, *, chosen_on: int = 0) -> None:
+    """Write what a graph answered; no path and no name of a patient is kept.
+
+    Args:
+        path: the file.
+        graph: which answered.
+        planes: what it was shown.
+        given: what it answered.
+        chosen_on: how many of the patients chose the graph's epoch.
+    """
     info = given.info
     facts = {
         "schema": SCHEMA,
@@ -56,6 +64,7 @@ def write_scores(path: Path, graph: GraphFile, planes: Planes, given: Answers) -
         "ran": f"{info.engine} {info.version}, {info.device}, {info.precision}",
         "table_sha256": planes.table.sha256,
         "refused": planes.refused,
+        "chosen_on": chosen_on,
     }
     file = io.BytesIO()
     np.savez(

@@ -165,6 +165,8 @@ def _findings(parts: Parts, told: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _finding(parts: Parts, finding: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
     data = f"{finding['cases']} labelled images, table sha256 {told['scores']['table_sha256']}, {told['scores']['ran']}"
+    if told["scores"].get("chosen_on"):
+        data += "; they also chose the epoch, so the rates are a little too good"
     split = (parts.fp32.metadata.get("split") or {}).get("sha256")
     points = {}
     for name in sorted(_names(parts, told)):

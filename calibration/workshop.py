@@ -24,7 +24,7 @@ from calibration.quantise import exposures, quantise
 from calibration.reports import quantise_report, write_gate
 from calibration.running import ENGINES
 from calibration.sampling import stratified
-from calibration.seen import list_sha256, refuse_seen, seen_by, write_seen
+from calibration.seen import chosen_by, list_sha256, refuse_seen, seen_by, write_seen
 from calibration.sensitivity import IMAGES, Damage, measure
 from calibration.variant import variant
 from cxredge.files import write_atomically
@@ -91,7 +91,7 @@ def make_int8(fp32: GraphFile, data: Table, judged: Table | None, out: Path, wis
     """
     if fp32.precision != "fp32":
         raise CalibrationError(Problem.QUANTISE, f"{fp32.path} is {fp32.precision} already")
-    refuse_seen(fp32, (judged or data).tags)
+    refuse_seen(fp32, (judged or data).tags, chosen_too=True)
     work = out / "work"
     chosen, cases = _divide(fp32, data, judged, work, wishes)
     judge = Judge(
@@ -208,7 +208,7 @@ class _Making:
     def _write(self, final: GraphFile, gate: dict[str, Any], damages: list[Damage], found: Found) -> dict[str, Any]:
         passed = bool(gate["passed"])
         if passed:
-            write_seen(final.path, seen_by(self.fp32), self.chosen.table.tags)
+            write_seen(final.path, seen_by(self.fp32), self.chosen.table.tags, chosen_by(self.fp32))
             write_atomically(final.path, final.data)
         write_gate(gate, self.out / ("gate" if passed else "failed.gate"))
         report = {

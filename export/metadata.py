@@ -65,6 +65,7 @@ def describe(subject: Subject, model: onnx.ModelProto, precision: str) -> dict[s
         "trained_on": None if facts is None else patients(facts),
         # The patients themselves stay outside: see `patients_list`.
         "seen_sha256": tags_sha256(facts.trained_on) if facts is not None and facts.trained_on else None,
+        "chosen_sha256": tags_sha256(facts.chosen_on) if facts is not None and facts.chosen_on else None,
         "data": [] if facts is None else msgspec.to_builtins(facts.data),
         "departures": [] if facts is None else list(facts.departures),
         "opset": next(entry.version for entry in model.opset_import if entry.domain == ""),
@@ -90,7 +91,12 @@ def patients_path(graph: Path) -> Path:
 
 def patients_list(facts: Facts) -> bytes:
     """Who trained the weights, as short hashes, for whoever judges the graph later; it goes into no graph or bundle."""
-    lists = {"schema": PATIENTS_SCHEMA, "trained_on": list(facts.trained_on), "calibrated_on": []}
+    lists = {
+        "schema": PATIENTS_SCHEMA,
+        "trained_on": list(facts.trained_on),
+        "chosen_on": list(facts.chosen_on),
+        "calibrated_on": [],
+    }
     return (json.dumps(lists, indent=1) + "\n").encode()
 
 

@@ -82,6 +82,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         split: the division of the data that the last stage used.
         data: every data set that any stage learned from.
         trained_on: sorted hashes (`patient_tag`) of all patients whose images trained or chose these weights.
+        chosen_on: those of them whose images taught nothing: they were in validation folds, and chose the epoch.
         stage: the stage that wrote it.
         epoch: epochs of that stage that were complete, from 1.
         scores: the validation scores of that epoch.
@@ -96,6 +97,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     split: SplitFacts
     data: tuple[DataUse, ...]
     trained_on: tuple[str, ...]
+    chosen_on: tuple[str, ...] = ()
     stage: str
     epoch: int
     scores: dict[str, float | None]

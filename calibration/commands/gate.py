@@ -38,8 +38,8 @@ def gate(
     one, other, table = open_graph(fp32), open_graph(int8), read_table(data)
     if other.precision != "int8" or other.metadata.get("fp32_sha256") not in (None, one.sha256):
         raise CalibrationError(Problem.GATE, f"{int8} is not an INT8 graph made of {fp32}")
-    refuse_seen(one, table.tags)
-    refuse_seen(other, table.tags)
+    refuse_seen(one, table.tags, chosen_too=True)
+    refuse_seen(other, table.tags, chosen_too=True)
     with tempfile.TemporaryDirectory(prefix="cxredge-gate-") as folder:
         judge = Judge(
             one,

@@ -20,7 +20,12 @@ __all__ = ["score"]
 )
 @click.option("--engine", type=click.Choice(ENGINE_NAMES), default="onnxruntime", show_default=True)
 @click.option("--time-limit", default=300.0, show_default=True, help="Seconds that the engine may compile.")
-def score(graph: Path, data: Path, out: Path, engine: str, time_limit: float) -> None:
+@click.option(
+    "--validation-too",
+    is_flag=True,
+    help="Also cases that chose the epoch and taught nothing: figures are a little too good, and say so.",
+)
+def score(graph: Path, data: Path, out: Path, engine: str, time_limit: float, validation_too: bool) -> None:
     """Run GRAPH on labelled cases and keep its logits, their truth and tags of their patients.
 
     Cases whose patients trained or calibrated the graph are refused.
@@ -29,13 +34,13 @@ def score(graph: Path, data: Path, out: Path, engine: str, time_limit: float) ->
     from calibration.planes import geometry_of, prepare
     from calibration.running import answer
     from calibration.scores import write_scores
-    from calibration.seen import refuse_seen
+    from calibration.seen import chosen_by, refuse_seen
     from export.graphfile import open_graph
 
     opened, table = open_graph(graph), read_table(data)
-    refuse_seen(opened, table.tags)
+    refuse_seen(opened, table.tags, chosen_too=validation_too)
     with tempfile.TemporaryDirectory(prefix="cxredge-score-") as folder:
         planes = prepare(table, geometry_of(opened), Path(folder))
         given = answer(opened, engine, planes, limit_seconds=time_limit)
-        write_scores(out, opened, planes, given)
+        write_scores(out, opened, planes, given, chosen_on=len(chosen_by(opened) & set(table.tags)))
     click.echo(f"{out}: {len(planes)} images, {planes.refused} refused")

@@ -144,6 +144,18 @@ def test_patients_who_trained_or_calibrated_are_refused(tmp_path: Path) -> None:
         assert caught.value.problem is Problem.LEAK and "1 of the 2 patients" in str(caught.value)
 
 
+def test_who_only_chose_the_epoch_may_judge_where_that_is_asked_for(tmp_path: Path) -> None:
+    path, kept = tmp_path / "g.onnx", tmp_path / "g.patients.json"
+    facts = write_seen(path, ["a" * 16, "b" * 16], ["c" * 16], ["b" * 16, "c" * 16])
+    refuse_seen(graph(path, **facts), ["b" * 16], chosen_too=True)
+    for tags, asked in ((["b" * 16], False), (["a" * 16], True), (["c" * 16], True)):  # "c" calibrated as well
+        with pytest.raises(CalibrationError, match="1 of the 1 patients"):
+            refuse_seen(graph(path, **facts), tags, chosen_too=asked)
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"chosen_on": ["a" * 16, "b" * 16]}))
+    with pytest.raises(CalibrationError, match="not the list"):  # nobody is moved to where he may judge
+        refuse_seen(graph(path, **facts), ["a" * 16], chosen_too=True)
+
+
 def test_a_list_of_patients_cannot_be_shortened_or_left_out(tmp_path: Path) -> None:
     path = tmp_path / "g.onnx"
     facts = write_seen(path, ["a" * 16, "b" * 16], [])

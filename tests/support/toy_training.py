@@ -118,8 +118,8 @@ def toy_folds(train: ToySet | None = None, validation: ToySet | None = None) -> 
     """96 pictures to learn from and 64 to look at."""
     train, validation = train or ToySet(96, 1), validation or ToySet(64, 2)
     use = DataUse("any", "toy", len(train), len(validation), True, "drawn", SplitFacts("drawn", False, "0" * 64))
-    tags = frozenset(patient_tag(f"toy:{fold}-{index}") for fold in ("train", "val") for index in range(5))
-    return Folds(train, validation, (use,), tags)
+    taught, chosen = (frozenset(patient_tag(f"toy:{fold}-{index}") for index in range(5)) for fold in ("train", "val"))
+    return Folds(train, validation, (use,), taught | chosen, taught)
 
 
 def toy_recipe(*stages: dict[str, Any], **changes: Any) -> Recipe:

@@ -48,12 +48,14 @@ class Folds:
         train, validation: the samples; the validation is not augmented.
         use: one entry a data set.
         tags: hashes of all patients of both folds.
+        taught: those of the training fold.
     """
 
     train: SampleSet
     validation: SampleSet
     use: tuple[DataUse, ...]
     tags: frozenset[str]
+    taught: frozenset[str]
 
 
 class Joined:

@@ -73,6 +73,7 @@ class Fit:
     say: Callable[[str], None] = print
     use: list[DataUse] = field(default_factory=list)
     tags: set[str] = field(default_factory=set)
+    taught: set[str] = field(default_factory=set)
 
 
 def fit(run: Fit) -> Outcome:
@@ -191,6 +192,7 @@ def _borrow(run: Fit, model: Method[Any], path: Path) -> tuple[str, ...]:
             ) from None
     run.use += [use for use in facts.data if use.stage in parts]
     run.tags |= set(facts.trained_on)
+    run.taught |= set(facts.trained_on) - set(facts.chosen_on)
     said = "the U-Net and the gate" if len(parts) > 1 else "the U-Net"
     run.departures = (*run.departures, f"{said} of a run of {facts.recipe['name']}")
     return tuple(parts)
@@ -202,6 +204,7 @@ def _take(run: Fit, model: Method[Any], path: Path) -> None:
     model.load_state_dict(state, strict=True)
     run.use[:] = facts.data
     run.tags |= set(facts.trained_on)
+    run.taught |= set(facts.trained_on) - set(facts.chosen_on)
 
 
 def _train(run: Fit, stage: Stage, model: Method[Any]) -> list[dict[str, Any]]:
@@ -235,6 +238,7 @@ def _facts_of(run: Fit, stage: Stage, folds: Folds, model: Method[Any]) -> Facts
     """What makes the facts of this stage's checkpoints."""
     config: dict[str, Any] = msgspec.to_builtins(model.options)
     data, tags = (*run.use, *folds.use), tuple(sorted(run.tags | folds.tags))
+    chosen = tuple(sorted((run.tags | folds.tags) - run.taught - folds.taught))
 
     def facts(epoch: int, scores: dict[str, float | None]) -> Facts:
         return Facts(
@@ -245,6 +249,7 @@ def _facts_of(run: Fit, stage: Stage, folds: Folds, model: Method[Any]) -> Facts
             split=folds.use[0].split,
             data=data,
             trained_on=tags,
+            chosen_on=chosen,
             stage=stage.name,
             epoch=epoch,
             scores=dict(scores),

@@ -284,8 +284,10 @@ def folds_of(stage: Stage, sources: tuple[Source, ...], places: Places, options:
         DataUse(stage.name, found.name, len(a), len(b), found.shippable, found.citation, found.split)
         for found, a, b in zip(opened, train, validation, strict=True)
     )
-    tags = {patient_tag(name) for found in opened for fold in ("train", "val") for name in found.patients(fold)}
-    made = Folds(Joined(train), Joined(validation), use, frozenset(tags))
+    taught, chosen = (
+        frozenset(patient_tag(name) for found in opened for name in found.patients(fold)) for fold in ("train", "val")
+    )
+    made = Folds(Joined(train), Joined(validation), use, taught | chosen, taught)
     return _gated(made, places, seed) if stage.name == "gate" else made
 
 
@@ -296,4 +298,4 @@ def _gated(chests: Folds, places: Places, seed: int) -> Folds:
     digest = hashlib.sha256(f"others {train.others} {validation.others} {seed}".encode()).hexdigest()
     drawn = SplitFacts("drawn pictures of separate seeds", False, digest)
     use = DataUse("gate", "drawn pictures", train.others, validation.others, True, "drawn by cxredge", drawn)
-    return Folds(train, validation, (*chests.use, use), chests.tags)
+    return Folds(train, validation, (*chests.use, use), chests.tags, chests.taught)

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from tests.support.toy_training import ToySet, toy_folds, toy_recipe
-from training.checkpoint import load, read
+from training.checkpoint import load, patient_tag, read
 from training.errors import DivergedError, RecipeError
 from training.fit.run import Fit, fit
 
@@ -41,6 +41,8 @@ def test_learns_and_keeps_the_best_and_the_last(tmp_path: Path) -> None:
     assert facts.epoch == best["epoch"]
     assert read(tmp_path / "classifier" / "last.pt")[0].epoch == 6
     assert not model.training
+    taught, chosen = ({patient_tag(f"toy:{fold}-{index}") for index in range(5)} for fold in ("train", "val"))
+    assert set(facts.trained_on) == taught | chosen and set(facts.chosen_on) == chosen
     assert json.loads((tmp_path / "classifier" / "history.json").read_text()) == lines
 
 
