@@ -43,7 +43,8 @@ def groups(
 
     Returns:
         `all`, each name of GROUPS: `images`, `mean` over its measurable diseases with its interval, `diseases`; and
-        `view_alone`: the AUROC of calling every AP film ill, by disease, and its mean. {} where nothing is known.
+        `view_alone`: the AUROC of calling every AP film ill, or every PA film, whichever is right more often, by
+        disease, and its mean. {} where nothing is known.
     """
     if not any(any(value is not None for value in person) for person in people):
         return {}
@@ -82,7 +83,8 @@ def _view_alone(test: Found, people: Sequence[Person]) -> dict[str, Any]:
     told = np.array([person.view in ("AP", "PA") for person in people])
     lying = np.array([float(person.view == "AP") for person in people])[told]
     truth = test.truth[told]
-    diseases = {LABELS[c]: auroc(truth[:, c], lying) for c in np.flatnonzero(_enough(truth))}
+    either = {LABELS[c]: auroc(truth[:, c], lying) for c in np.flatnonzero(_enough(truth))}
+    diseases = {label: max(value, 1 - value) for label, value in either.items()}
     return {"mean": float(np.mean(list(diseases.values()))) if diseases else None, "diseases": diseases}
 
 
@@ -108,7 +110,9 @@ def groups_part(told: Mapping[str, Any], split: str) -> list[str]:
         for label in LABELS
         if any(label in found[name]["diseases"] for name in names)
     ]
-    said = f"`View alone`: what calling every AP film ill scores; its mean is {alone['mean'] or 0:.3f}. "
+    said = (
+        f"`View alone`: what calling every AP film ill scores, or every PA film; its mean is {alone['mean'] or 0:.3f}. "
+    )
     said += f"Split: **{split}**."
     return [*parts, said, markdown_table(["Disease", *names, "View alone"], by_view)]
 
