@@ -37,13 +37,13 @@ class Step:
         name: for people.
         command: a module of the workbench and its arguments.
         product: what it leaves when it is done.
-        may_fail: its failure is an answer (a gate that refuses), not a breakdown.
+        refusal: what it leaves where its answer is no (a gate that refuses); None where failing is a breakdown.
     """
 
     name: str
     command: tuple[str, ...]
     product: Path
-    may_fail: bool = False
+    refusal: Path | None = None
 
 
 def steps(data: Path, out: Path) -> list[Step]:
@@ -88,7 +88,7 @@ def steps(data: Path, out: Path) -> list[Step]:
             ("calibration", "quantize", str(graph), "--data", str(out / "train.csv"), "--judge",
              str(out / "val.csv"), "--out", str(int8)),
             int8 / "int8.onnx",
-            may_fail=True,
+            refusal=int8 / "failed.gate.json",
         ),
     ]  # fmt: skip
 
@@ -157,12 +157,12 @@ def _notes(out: Path) -> Iterator[str]:
 
 
 def _run(step: Step, say: Callable[[str], None]) -> None:
-    if step.product.exists():
+    if step.product.exists() or (step.refusal is not None and step.refusal.exists()):
         say(f"{step.name}: done before")
         return
     say(f"{step.name}: python -m {' '.join(step.command)}")
     code = _call(step.command)
-    if code and not step.may_fail:
+    if code and (step.refusal is None or not step.refusal.exists()):
         raise CalibrationError(Problem.SEAL, f"{step.name} ended with {code}; started again, this goes on from there")
     if code:
         say(f"{step.name}: refused; the bundle goes without")

@@ -54,6 +54,9 @@ class Bench:
         step = next(step for step in all_steps(self.data, self.out) if step.command == command)
         self.ran.append(step.name)
         if step.name == self.refused:
+            if step.refusal is not None:
+                step.refusal.parent.mkdir(parents=True, exist_ok=True)
+                step.refusal.write_text("{}", encoding="utf-8")
             return 1
         step.product.parent.mkdir(parents=True, exist_ok=True)
         step.product.write_text("made", encoding="utf-8")
@@ -84,6 +87,9 @@ def test_without_an_int8_graph_that_passes_the_float_graph_is_sealed_alone(
     monkeypatch.setattr(default_bundle, "_call", bench)
     make_bundle(data, out, said.append)
     assert "INT8: refused; the bundle goes without" in said
+    again: list[str] = []
+    make_bundle(data, out, again.append)  # a refusal is not asked for twice
+    assert all(line.endswith("done before") for line in again)
     assert "scores of int8" not in bench.ran and "scores of fp32" in bench.ran
     seal = closing(out, out / "default.cxr")[-1]
     assert "--int8" not in seal.command

@@ -80,7 +80,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     report = folder / "run" / "evaluation"
     words = ["gate", checkpoint, "--cache", cache, "--files", pictures(folder), "--resamples", 20]
     assert run(training.cli.main, *words) == 0
-    assert run(export.cli.main, "onnx", checkpoint, "--out", graph, "--phantoms", 4) == 0
+    assert run(export.cli.main, "onnx", checkpoint, "--out", graph, "--phantoms", 8) == 0
     assert run(calibration.cli.main, "score", graph, "--data", cases(folder), "--out", folder / "s.npz") == 0
     words = ["thresholds", folder / "s.npz", "--out", folder / "thresholds", "--resamples", 10]
     assert run(calibration.cli.main, *words) == 0
