@@ -44,20 +44,14 @@ def set_up(extra: str) -> None:
 
 
 def demo() -> None:
-    """Predict on a drawn chest with the tiny bundle of the tests, and write the overlay and the report."""
+    """Predict on a drawn chest with the embedded bundle, and write the overlay and the report."""
     set_up("test")
     DEMO.mkdir(exist_ok=True)
-    scan, bundle = DEMO / "scan.dcm", DEMO / "tiny.cxr"
-    run(PYTHON, "-m", "tests.support.dicom_files", scan)
-    run(PYTHON, "-m", "tests.support.tiny_bundle", bundle, "--cxr")
     run(
-        SCRIPTS / "cxredge", "predict", scan, "--bundle", bundle,
+        SCRIPTS / "cxredge", "predict", ROOT / "examples" / "scan.dcm",
         "--output", DEMO, "--overlay", "--report", DEMO / "report.html",
     )  # fmt: skip
-    print(
-        "\nThis was the tiny bundle of the tests: its weights are random, so its findings mean nothing."
-        f"\nLook at {DEMO / 'scan.overlay.png'} and {DEMO / 'report.html'}."
-    )
+    print(f"\nLook at {DEMO / 'scan.overlay.png'} and {DEMO / 'report.html'}.")
 
 
 def test(arguments: list[str]) -> None:

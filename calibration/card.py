@@ -61,7 +61,8 @@ def _sources(sources: Sequence[Mapping[str, Any]]) -> str:
         ]
         for source in sources
     ]
-    return table(["Data", "Stage", "Licence", "Citation"], lines)
+    once = [list(line) for line in dict.fromkeys(map(tuple, lines))]  # a set may be listed twice, to be seen more often
+    return table(["Data", "Stage", "Licence", "Citation"], once)
 
 
 def _performance(parts: Parts, told: Mapping[str, Any]) -> str:

@@ -126,9 +126,8 @@ def _own_thresholds(parts: Parts, told: Mapping[str, Any]) -> dict[str, Any] | N
 
 
 def _names(parts: Parts, told: Mapping[str, Any]) -> set[str]:
-    """The operating points that a set of thresholds gives every disease."""
-    first = told["findings"][0]
-    return {*first["points"], *first["refused"], parts.point}
+    """The operating points that a set of thresholds gives every disease: those that cases carried for at least one."""
+    return {parts.point}.union(*(finding["points"] for finding in told["findings"]))
 
 
 def _same_graph(graph: GraphFile, told: Mapping[str, Any]) -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["BUNDLE_VARIABLE", "KEY_VARIABLE", "Model", "load"]
 
 BUNDLE_VARIABLE = "CXREDGE_BUNDLE"
+EMBEDDED = Path(__file__).parent / "bundles" / "default.cxr"
+"""The bundle that comes with the package."""
 """The environment variable that names the bundle where none is given."""
 KEY_VARIABLE = "CXREDGE_KEY"
 """The environment variable that names the public key where none is given."""
@@ -76,9 +78,8 @@ def find_bundle(bundle: str | os.PathLike[str] | None) -> Path:
     named = bundle or os.environ.get(BUNDLE_VARIABLE)
     if named:
         return Path(named)
-    embedded = Path(__file__).parent / "bundles" / "default.cxr"
-    if embedded.exists():
-        return embedded
+    if EMBEDDED.exists():
+        return EMBEDDED
     raise BundleError(Code.NO_BUNDLE)
 
 

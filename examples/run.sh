@@ -14,6 +14,4 @@ cc -std=c11 -Wall -Wextra -Werror -I cxredge/native/include examples/pixels.c -L
 LD_LIBRARY_PATH="$work/c" "$work/pixels"
 
 echo "--- embed.py: one model in a program of one's own"
-"$python" -m tests.support.dicom_files "$work/scan.dcm"
-"$python" -m tests.support.tiny_bundle "$work/tiny.cxr" --cxr > /dev/null
-"$python" examples/embed.py "$work/tiny.cxr" "$work/scan.dcm"
+"$python" examples/embed.py cxredge/bundles/default.cxr examples/*.dcm

@@ -274,8 +274,9 @@ def test_the_gate_abstains(gated_bundle: Path, scan: Path) -> None:
         assert (upright.status == "abstained") == refused
 
 
-def test_no_bundle_says_so_and_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_bundle_says_so_and_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("CXREDGE_BUNDLE", raising=False)
+    monkeypatch.setattr("cxredge.pipeline.EMBEDDED", tmp_path / "a build without it")
     with pytest.raises(cxredge.BundleError, match=r"--bundle.*docs/bundles\.md") as caught:
         cxredge.load()
     assert caught.value.code is Code.NO_BUNDLE

@@ -50,14 +50,23 @@ def _installation() -> dict[str, Any]:
                 continue
         return "not installed"
 
-    embedded = Path(__file__).parents[1] / "bundles" / "default.cxr"
     return {
         "cxredge": version("cxredge"),
         "C core": f"{native.version()}, {native.isa()}",
         "engines": {engine: installed(names) for engine, names in _ENGINES.items()},
-        "default bundle": embedded.name if embedded.exists() else "none embedded: give one with --bundle",
+        "default bundle": _embedded(),
         "next": "cxredge doctor measures the engines; cxredge info --bundle PATH describes a bundle",
     }
+
+
+def _embedded() -> str:
+    from cxredge.bundle import open_bundle
+    from cxredge.pipeline import EMBEDDED
+
+    if not EMBEDDED.exists():
+        return "none embedded: give one with --bundle"
+    with open_bundle(EMBEDDED) as bundle:
+        return f"{bundle.facts.name} {bundle.facts.version}, a {bundle.facts.use}"
 
 
 def _describe(opened: Bundle) -> dict[str, Any]:

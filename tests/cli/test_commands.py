@@ -94,12 +94,12 @@ def test_standard_input(model: list[str], scan: Path) -> None:
     assert json.loads(done.stdout)["status"] == "ok"
 
 
-def test_no_bundle_says_how_to_get_one(scan: Path) -> None:
-    done = cxredge("predict", scan)
-    assert done.returncode == 2
-    assert b"--bundle" in done.stderr
-    assert b"docs/bundles.md" in done.stderr
-    assert done.stdout == b""
+def test_without_a_bundle_named_the_embedded_one_answers(scan: Path) -> None:
+    done = cxredge("predict", scan, "--format", "json", "--engine", "onnxruntime", "--precision", "fp32")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["bundle"]["name"] == "cxredge-demo"
+    assert told["bundle"]["clinical"] is False and told["bundle"]["learned_from"] == 784
 
 
 @pytest.mark.parametrize(

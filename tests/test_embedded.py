@@ -1,0 +1,70 @@
+"""The bundle that comes with the package: small, sealed, honest, and it answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cxredge
+from cxredge.bundle import open_bundle, verify
+from cxredge.pipeline import EMBEDDED
+from cxredge.result import LABELS
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+MOST_BYTES = 25 * 2**20
+
+
+@pytest.fixture(scope="module")
+def model():
+    with cxredge.load(EMBEDDED, engine="onnxruntime", precision="fp32") as loaded:
+        yield loaded
+
+
+def test_small_and_sealed() -> None:
+    assert EMBEDDED.stat().st_size < MOST_BYTES
+    verify(EMBEDDED)
+
+
+def test_it_says_what_it_is() -> None:
+    with open_bundle(EMBEDDED) as bundle:
+        manifest, card = bundle.manifest, bundle.read(bundle.manifest.model_card).decode()
+        sources = {source["name"] for source in json.loads(bundle.read("sources.json"))}
+    assert manifest.clinical is False
+    assert bundle.facts.use == "demonstration, trained on 784 images, not for diagnosis"
+    assert "Not for diagnosis" in manifest.intended_use
+    assert sources == {"nih", "montgomery", "phantoms", "drawn pictures"}  # all of them may be given away
+    for words in ("NIH Clinical Center", "Montgomery", "Within groups", "View alone", "View", "import-weights"):
+        assert words in card
+
+
+def test_every_finding_tells_how_its_threshold_was_chosen() -> None:
+    with open_bundle(EMBEDDED) as bundle:
+        for finding in bundle.manifest.findings:
+            for point in finding.operating_points.values():
+                chosen = point.sensitivity is not None and point.specificity is not None
+                assert chosen != point.how.startswith("not chosen"), finding.label
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.dcm")), ids=lambda path: path.stem)
+def test_a_drawn_film_is_answered(path: Path, model: cxredge.Model) -> None:
+    assert path.stat().st_size < 1_000_000
+    prediction = model.predict(path)
+    assert prediction.status == "ok"
+    assert [finding.label for finding in prediction.findings] == list(LABELS)
+    assert all(prediction.masks[name].any() for name in ("left_lung", "right_lung", "heart"))
+
+
+def test_a_large_heart_is_measured_as_large(model: cxredge.Model) -> None:
+    large, normal = (model.predict(EXAMPLES / f"{name}.dcm") for name in ("scan", "healthy"))
+    assert large.anatomy is not None and normal.anatomy is not None
+    assert large.anatomy.cardiothoracic_ratio > 0.57 > 0.52 > normal.anatomy.cardiothoracic_ratio
+
+
+def test_the_outlines_are_where_the_lungs_were_drawn(model: cxredge.Model) -> None:
+    """The heart lies between the lungs, the patient's left on the image's right."""
+    masks = model.predict(EXAMPLES / "healthy.dcm").masks
+    middle = {name: np.nonzero(mask)[1].mean() for name, mask in masks.items()}
+    assert middle["right_lung"] < middle["heart"] < middle["left_lung"]
