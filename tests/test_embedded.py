@@ -40,6 +40,12 @@ def test_it_says_what_it_is() -> None:
         assert words in card
 
 
+def test_the_documents_show_its_own_model_card() -> None:
+    with open_bundle(EMBEDDED) as bundle:
+        card = bundle.read(bundle.manifest.model_card).decode()
+    assert (EXAMPLES.parent / "docs" / "default-bundle-card.md").read_text(encoding="utf-8") == card
+
+
 def test_every_finding_tells_how_its_threshold_was_chosen() -> None:
     with open_bundle(EMBEDDED) as bundle:
         for finding in bundle.manifest.findings:
