@@ -110,10 +110,8 @@ def groups_part(told: Mapping[str, Any], split: str) -> list[str]:
         for label in LABELS
         if any(label in found[name]["diseases"] for name in names)
     ]
-    said = (
-        f"`View alone`: what calling every AP film ill scores, or every PA film; its mean is {alone['mean'] or 0:.3f}. "
-    )
-    said += f"Split: **{split}**."
+    mean = "is not known" if alone["mean"] is None else f"is {alone['mean']:.3f}"
+    said = f"`View alone`: what calling every AP film ill scores, or every PA film; its mean {mean}. Split: **{split}**."
     return [*parts, said, markdown_table(["Disease", *names, "View alone"], by_view)]
 
 
