@@ -111,7 +111,8 @@ def groups_part(told: Mapping[str, Any], split: str) -> list[str]:
         if any(label in found[name]["diseases"] for name in names)
     ]
     mean = "is not known" if alone["mean"] is None else f"is {alone['mean']:.3f}"
-    said = f"`View alone`: what calling every AP film ill scores, or every PA film; its mean {mean}. Split: **{split}**."
+    said = f"`View alone`: what calling every AP film ill scores, or every PA film; its mean {mean}. "
+    said += f"Split: **{split}**."
     return [*parts, said, markdown_table(["Disease", *names, "View alone"], by_view)]
 
 
