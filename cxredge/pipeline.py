@@ -159,6 +159,19 @@ class Model:
         )
 
     @property
+    def session(self) -> Session:
+        """The engine itself, for measuring it alone; it stays the model's to close."""
+        return self._session
+
+    def golden_input(self) -> npt.NDArray[np.float32]:
+        """The bundle's golden batch for the engine: float32 [N, 1, H, W].
+
+        Raises:
+            BundleError: it is not as it was sealed.
+        """
+        return self._bundle.golden().input
+
+    @property
     def operating_point(self) -> str:
         """The thresholds that decide unless `predict` is given others."""
         return self._point

@@ -22,7 +22,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
     ("reading", "report", "conclusions", "streaming", "drift"),
     ("prediction",),
     ("pipeline",),
-    ("site",),
+    ("site", "benchmark"),
     ("cli", "node"),
 )
 RANK = {name: rank for rank, rung in enumerate(RUNGS) for name in rung}
