@@ -111,7 +111,8 @@ class OpenVinoSession:
         if request is None:
             request = self._local.request = self._compiled.create_infer_request()
         # `infer` would copy every output into a dictionary first; it does no more than these two calls besides.
-        request.set_tensor("image", _module().Tensor(image, shared_memory=True))
+        tensor = _tensor(image)  # held until the run is over: it may own the memory that the request reads
+        request.set_tensor("image", tensor)
         request.start_async()
         request.wait()
         return {name: np.array(request.get_tensor(name).data) for name in self._names}
@@ -119,7 +120,7 @@ class OpenVinoSession:
     def bound(self, image: Array) -> Callable[[], None]:
         """A run on tensors that stay where they are."""
         request = self._compiled.create_infer_request()
-        tensor = _module().Tensor(image, shared_memory=True)
+        tensor = _tensor(image)
         request.set_tensor("image", tensor)
         return functools.partial(_run_in_place, request, (image, tensor))
 
@@ -127,6 +128,11 @@ class OpenVinoSession:
         """Drop the graph and the requests."""
         self._local = threading.local()
         self._compiled = None
+
+
+def _tensor(image: Array) -> Any:
+    """A tensor on the array's own memory; OpenVINO takes none that is read-only, so such an array is copied."""
+    return _module().Tensor(image if image.flags.writeable else image.copy(), shared_memory=True)
 
 
 def _run_in_place(request: Any, _alive: tuple[Any, ...]) -> None:

@@ -281,6 +281,7 @@ def test_a_bound_run_works_on_that_very_batch(name: str, bundle: Bundle, cache: 
     """It is refused like `run`, and the session gives the same answers before and after."""
     with open_session(bundle.graph("fp32"), EngineRequest(name, "cpu", "fp32", 1)) as session:
         image = np.repeat(bundle.golden().input, 2, axis=0)
+        image.flags.writeable = False  # as arrays that were read from a file are
         before = session.run(image)
         once = session.bound(image)
         for _ in range(3):
