@@ -71,7 +71,7 @@ def _run(
     with cxredge.load(**model, operating_point=operating_point) as loaded, _stopping() as asked_to_stop:
         if form == "csv":
             _print(csv_header())
-        answers = loaded.predict_many((item.source for item in inputs), batch_size=batch_size)
+        answers = loaded.predict_many([item.source for item in inputs], batch_size=batch_size)
         with closing(answers), _progress(len(inputs), quiet) as step:
             for item, prediction in zip(inputs, answers, strict=True):
                 _print(FORMATS[form](prediction.record, clean(path_text(item.label))))

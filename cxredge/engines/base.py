@@ -49,6 +49,8 @@ class EngineRequest:
     device: str = "auto"
     precision: str = "auto"
     threads: int | None = None
+    streams: int = 1
+    """How many runs at once it is opened for, each on `threads` threads; on the processor only."""
 
 
 AUTO = EngineRequest()
@@ -132,6 +134,8 @@ class Job:
     outputs: dict[str, tuple[int, ...]]
     keep: str = ""
     """A folder where an engine may keep what makes later compilations faster; empty for none."""
+    streams: int = 1
+    """How many runs at once the session is for, each on `threads` threads."""
 
 
 class RawSession(Protocol):

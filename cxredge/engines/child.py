@@ -45,7 +45,7 @@ def _carry_out(order: dict[str, Any]) -> dict[str, Any]:
     engine = cast("Engine", importlib.import_module(order["module"]))
     spec = order["job"]
     outputs = {name: tuple(shape) for name, shape in spec["outputs"].items()}
-    job = Job(spec["device"], spec["precision"], spec["threads"], tuple(spec["input_size"]), outputs, spec["keep"])
+    job = Job(**(spec | {"input_size": tuple(spec["input_size"]), "outputs": outputs}))
     artefact, folder = Path(order["artefact"]), Path(order["folder"])
     began = time.perf_counter()
     if order["compile"]:

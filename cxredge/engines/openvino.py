@@ -168,7 +168,9 @@ def _check_job(job: Job) -> None:
 def _settings(job: Job) -> dict[str, Any]:
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[job.precision], "PERFORMANCE_HINT": "LATENCY"}
     if job.threads and job.device == "cpu":
-        settings["INFERENCE_NUM_THREADS"] = job.threads
+        settings["INFERENCE_NUM_THREADS"] = job.threads * job.streams
+    if job.streams > 1:
+        settings["NUM_STREAMS"] = str(job.streams)
     return settings
 
 
@@ -181,6 +183,8 @@ def _read_back(compiled: Any, job: Job) -> EngineInfo:
     if job.device not in where:
         raise EngineError(Code.DEVICE_MISSING, f"{NAME} runs on {', '.join(where)} when asked for {job.device}")
     threads = int(compiled.get_property("INFERENCE_NUM_THREADS")) if job.device == "cpu" else None
-    if job.threads and threads is not None and threads > job.threads:  # fewer is its cap at the cores there are
-        raise EngineError(Code.ENGINE_FAILED, f"{NAME} took {threads} threads when asked for {job.threads}")
-    return EngineInfo(NAME, _module().get_version().split("-")[0], job.device, job.precision, threads)
+    asked = (job.threads or 0) * job.streams
+    if asked and threads is not None and threads > asked:  # fewer is its cap at the cores there are
+        raise EngineError(Code.ENGINE_FAILED, f"{NAME} took {threads} threads when asked for {asked}")
+    each = None if threads is None else max(1, threads // job.streams)
+    return EngineInfo(NAME, _module().get_version().split("-")[0], job.device, job.precision, each)

@@ -17,9 +17,9 @@ PACKAGE = ROOT / "cxredge"
 RUNGS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("result", "pixels", "files", "operating_points"),
-    ("native", "sources", "results"),
+    ("native", "sources", "results", "clock"),
     ("preprocess", "postprocess", "bundle", "engines", "dicom", "rasters"),
-    ("reading", "report", "conclusions", "streaming", "drift"),
+    ("reading", "report", "conclusions", "streaming", "streams", "drift"),
     ("prediction",),
     ("pipeline",),
     ("site", "benchmark"),
