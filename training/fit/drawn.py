@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cxredge.result import LABELS
+from cxredge.result import LABELS, STRUCTURES
 from training.data import Augment, Box, PhantomDataset
 
 if TYPE_CHECKING:
@@ -33,9 +33,15 @@ FEW = 64
 
 
 class PhantomSet(PhantomDataset):
-    """Phantoms of consecutive seeds, from disk, as a `SampleSet`. Made by `draw`."""
+    """Phantoms of consecutive seeds, from disk, as a `SampleSet`. Made by `draw`.
+
+    Attributes:
+        boxes: of each phantom.
+        known: of which structures the outlines count; of the others nothing is learned.
+    """
 
     boxes: list[tuple[Box, ...]]
+    known: tuple[bool, ...] = (True,) * len(STRUCTURES)
 
     @classmethod
     def draw(
@@ -89,7 +95,7 @@ class PhantomSet(PhantomDataset):
         """The item of phantom `first_seed + position`."""
         image = self._images[position].astype(np.float32) * np.float32(1 / 65535)
         masks = self._masks[position].astype(np.float32) * np.float32(1 / 255)
-        return self._item(position, image, self._labels[position].tolist(), masks, (True, True, True))
+        return self._item(position, image, self._labels[position].tolist(), masks, self.known)
 
     def describe(self, index: int) -> str:
         """The phantom's seed."""
