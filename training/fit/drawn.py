@@ -23,7 +23,7 @@ from training.data import Augment, Box, PhantomDataset
 if TYPE_CHECKING:
     from training.phantoms import Phantom
 
-__all__ = ["PhantomSet"]
+__all__ = ["PhantomSet", "draw_one"]
 
 SEVERE = 20171219
 """Keeps the draw of diseases here apart from all that `generate` draws from the same seed."""
@@ -135,7 +135,7 @@ def _draw(
 def _stream(seeds: range, size: int, workers: int | None, options: Mapping[str, Any]) -> Iterator[Phantom]:
     """The phantoms in order, drawn by some processes."""
     processes = 0 if len(seeds) < FEW else (os.cpu_count() or 1) if workers is None else workers
-    draw = partial(_one, size=size, options=dict(options))
+    draw = partial(draw_one, size=size, options=dict(options))
     if not processes:
         yield from map(draw, seeds)
         return
@@ -143,7 +143,7 @@ def _stream(seeds: range, size: int, workers: int | None, options: Mapping[str, 
         yield from pool.map(draw, seeds, chunksize=8)
 
 
-def _one(seed: int, *, size: int, options: Mapping[str, Any]) -> Phantom:
+def draw_one(seed: int, *, size: int, options: Mapping[str, Any]) -> Phantom:
     """A phantom; `least_severity` raises each of its diseases to at least that, so that a small network sees them."""
     from training.phantoms import generate, sample_findings
 

@@ -17,7 +17,7 @@ from training.data import PhantomDataset
 from training.errors import LeakError
 from training.evaluate.cli import evaluate
 from training.fit.cli import fit
-from training.fit.drawn import _one
+from training.fit.drawn import draw_one
 from training.fit.sources import Places, _placed, augment_of, folds_of, open_source_of
 from training.methods.base import Options
 from training.phantoms import generate
@@ -105,7 +105,7 @@ def test_guessed_hearts_are_learned_from_and_never_scored_on(tmp_path: Path) -> 
 
 def test_severity_is_raised_where_a_recipe_asks() -> None:
     free, severe = (
-        [_one(seed, size=64, options={"devices": False, "least_severity": least}).parameters for seed in range(12)]
+        [draw_one(seed, size=64, options={"devices": False, "least_severity": least}).parameters for seed in range(12)]
         for least in (1e-9, 0.8)
     )
     assert min(value for told in free for value in told["findings"].values()) < 0.8
