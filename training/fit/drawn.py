@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cxredge.result import LABELS
+from cxredge.result import LABELS, STRUCTURES
 from training.data import Augment, Box, PhantomDataset
 
 if TYPE_CHECKING:
     from training.phantoms import Phantom
 
-__all__ = ["PhantomSet"]
+__all__ = ["PhantomSet", "draw_one"]
 
 SEVERE = 20171219
 """Keeps the draw of diseases here apart from all that `generate` draws from the same seed."""
@@ -33,9 +33,15 @@ FEW = 64
 
 
 class PhantomSet(PhantomDataset):
-    """Phantoms of consecutive seeds, from disk, as a `SampleSet`. Made by `draw`."""
+    """Phantoms of consecutive seeds, from disk, as a `SampleSet`. Made by `draw`.
+
+    Attributes:
+        boxes: of each phantom.
+        known: of which structures the outlines count; of the others nothing is learned.
+    """
 
     boxes: list[tuple[Box, ...]]
+    known: tuple[bool, ...] = (True,) * len(STRUCTURES)
 
     @classmethod
     def draw(
@@ -89,7 +95,7 @@ class PhantomSet(PhantomDataset):
         """The item of phantom `first_seed + position`."""
         image = self._images[position].astype(np.float32) * np.float32(1 / 65535)
         masks = self._masks[position].astype(np.float32) * np.float32(1 / 255)
-        return self._item(position, image, self._labels[position].tolist(), masks, (True, True, True))
+        return self._item(position, image, self._labels[position].tolist(), masks, self.known)
 
     def describe(self, index: int) -> str:
         """The phantom's seed."""
@@ -129,7 +135,7 @@ def _draw(
 def _stream(seeds: range, size: int, workers: int | None, options: Mapping[str, Any]) -> Iterator[Phantom]:
     """The phantoms in order, drawn by some processes."""
     processes = 0 if len(seeds) < FEW else (os.cpu_count() or 1) if workers is None else workers
-    draw = partial(_one, size=size, options=dict(options))
+    draw = partial(draw_one, size=size, options=dict(options))
     if not processes:
         yield from map(draw, seeds)
         return
@@ -137,7 +143,7 @@ def _stream(seeds: range, size: int, workers: int | None, options: Mapping[str, 
         yield from pool.map(draw, seeds, chunksize=8)
 
 
-def _one(seed: int, *, size: int, options: Mapping[str, Any]) -> Phantom:
+def draw_one(seed: int, *, size: int, options: Mapping[str, Any]) -> Phantom:
     """A phantom; `least_severity` raises each of its diseases to at least that, so that a small network sees them."""
     from training.phantoms import generate, sample_findings
 
