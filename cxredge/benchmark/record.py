@@ -86,11 +86,13 @@ class Energy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Throughput(msgspec.Struct, frozen=True, kw_only=True):
-    """Many files in a row, as `cxredge predict FOLDER`: the next ones are read while the engine works."""
+    """A list of files, as `cxredge predict FOLDER`: an image a core, or the next are read while the engine works."""
 
     images: int
     seconds: float
     images_a_second: float
+    threads: int | None
+    """Threads that each image took: 1 where an image a core was run, null where the engine chose."""
 
 
 class Accuracy(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,7 +44,7 @@ _WORDS = (
         "Latency: one batch from its files to its written JSON, one batch after another. It takes turns with the "
         "engine alone: latency, engine with copies, engine without copies, again."
     ),
-    "Throughput: files in a row; the next are read while the engine works.",
+    "Throughput: a list of files; without --threads one thread an image and an image a core.",
     (
         "Cold: a new process, `cxredge predict FILE --format json`, from start to end. Cache empty: the compiled graph "
         "is made first; cache warm: it is there."

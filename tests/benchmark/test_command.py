@@ -59,7 +59,8 @@ def test_a_result_is_whole(measured) -> None:
     assert 20 < single["cold_warm_cache"]["peak_mb"] < 2000
     assert double["cold_warm_cache"] is None
     assert double["overhead"] is None
-    assert single["throughput"]["images"] >= 3
+    assert single["throughput"]["images"] >= 16
+    assert single["throughput"]["threads"] == 1
     assert single["energy"] or single["energy_reason"]
     assert single["accuracy_reason"] == "the bundle has no gate report"
 

@@ -43,7 +43,7 @@ def result(
         stages_ms=stages,
         engine_ms=Bare(with_copies=_spread(0.9 * latency), without_copies=_spread(0.85 * latency)),
         overhead=0.1 if batch == 1 else None,
-        throughput=Throughput(images=100, seconds=100 / rate, images_a_second=rate),
+        throughput=Throughput(images=100, seconds=100 / rate, images_a_second=rate, threads=1),
         peak_mb=100.0,
         cold_warm_cache=None,
         cold_empty_cache=None,
