@@ -15,7 +15,10 @@ from cxredge.engines.catalog import availability
 from cxredge.engines.machine import package_version
 from cxredge.native import isa
 
-__all__ = ["describe_machine", "versions"]
+__all__ = ["QUIET", "describe_machine", "disturbed", "versions"]
+
+QUIET = 0.5
+"""A machine with more processes than this wanting a core, over the last minute, does something else."""
 
 _FLAGS = (
     *("sse4_2", "avx", "f16c", "fma", "avx2", "avx512f", "avx512bw", "avx512vl", "avx_vnni", "avx512_vnni"),
@@ -40,6 +43,13 @@ def describe_machine() -> Machine:
         load=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         core_variant=isa(),
     )
+
+
+def disturbed(machine: Machine) -> str:
+    """What to say of a machine that did something else before the measurement began; empty of a quiet one."""
+    if machine.load is None or machine.load <= QUIET:
+        return ""
+    return f"Something else ran before this began (load {machine.load:g}): measure on a quiet machine."
 
 
 def versions() -> dict[str, str]:

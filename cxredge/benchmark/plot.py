@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
+from cxredge.benchmark.machine import disturbed
 from cxredge.benchmark.record import STAGES, Report, Result
 from cxredge.report.caption import scalable_font, shortened, wrap
 from cxredge.report.style import clean, rgb
@@ -28,7 +29,7 @@ def draw(report: Report) -> bytes:
     """The PNG file."""
     known = [result for result in report.results if result.accuracy and result.accuracy.mean_auroc is not None]
     head = wrap(clean(_title(report)), scalable_font(_TEXT * 1.15), _WIDTH - 2 * _MARGIN)
-    advice = wrap(clean(report.advice), scalable_font(_TEXT), _WIDTH - 2 * _MARGIN)
+    advice = wrap(clean(f"{report.advice} {disturbed(report.machine)}"), scalable_font(_TEXT), _WIDTH - 2 * _MARGIN)
     bars = 110 + _ROW * max(1, len(report.results))
     height = 2 * _MARGIN + 34 * (len(head) + len(advice)) + bars + (440 if known else 40) + 20
     page = Image.new("RGB", (_WIDTH, height), _PAPER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from cxredge.benchmark.machine import disturbed
 from cxredge.benchmark.record import STAGES, Cold, NotRun, Report, Result
 
 __all__ = ["table"]
@@ -29,8 +30,8 @@ def _head(report: Report) -> Iterable[str]:
     for one in report.inputs:
         drawn = ", drawn" if one.made else ""
         yield f"  input {one.columns} x {one.rows}, {one.bytes / 1e6:.1f} MB{drawn}"
-    if machine.load is not None and machine.load > 0.5:
-        yield f"  Something else ran before this began (load {machine.load:g}): measure on a quiet machine."
+    if said := disturbed(machine):
+        yield f"  {said}"
 
 
 def _latencies(results: Sequence[Result]) -> Iterable[str]:
@@ -95,7 +96,7 @@ def _known(value: float | None, form: str) -> str:
 
 def _name(result: Result) -> str:
     ran = result.ran
-    threads = "" if ran.threads is None else f" {ran.threads} threads"
+    threads = "" if ran.threads is None else f" {ran.threads} thread{'s' if ran.threads > 1 else ''}"
     return f"  {ran.engine} {ran.device} {ran.precision} batch {ran.batch}{threads}"
 
 

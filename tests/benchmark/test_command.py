@@ -135,6 +135,13 @@ def test_ctrl_c_keeps_what_was_measured(tiny_bundle: Path, scan: Path, tmp_path:
     assert "stopped by Ctrl-C" in said
 
 
+def test_the_schema_is_published() -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "cxredge", "schema", "benchmark"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == json.loads(json.dumps(json_schema()))
+
+
 def test_discovery_stays_light() -> None:
     script = "import sys\nfrom cxredge.cli import main\n"
     script += "try:\n    main(['benchmark', '--help'])\nexcept SystemExit:\n    pass"

@@ -181,6 +181,14 @@ def combined() -> Report:
     return report_of(one, two)
 
 
+def test_a_busy_machine_is_told() -> None:
+    report = combined()
+    busy = msgspec.structs.replace(report, machine=msgspec.structs.replace(report.machine, load=1.7))
+    assert "load 1.7" in table(busy)
+    assert "load" not in table(report)
+    assert draw(busy) != draw(report)
+
+
 def test_the_table_holds_every_result_and_every_reason() -> None:
     report = combined()
     text = table(report)
