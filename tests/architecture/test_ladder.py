@@ -21,7 +21,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
     ("preprocess", "postprocess", "bundle", "engines", "dicom", "rasters"),
     ("reading", "report", "conclusions", "streaming", "drift"),
     ("prediction",),
-    ("pipeline",),
+    ("pipeline", "dicom_out"),
     ("site",),
     ("cli", "node"),
 )

@@ -1,0 +1,182 @@
+"""The image that results are filed beside: its identifiers, and its patient and study attributes as they lie in it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from pydicom import DataElement, Dataset
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.sequence import Sequence as Items
+from pydicom.tag import BaseTag
+
+from cxredge.dicom.dataset import header_of
+from cxredge.dicom.header import Header, looks_like_dicom, read_header
+from cxredge.dicom.tags import WANTED, Tags, tag_text
+from cxredge.dicom_out.character_sets import defined_terms
+from cxredge.dicom_out.modules import COPIED
+from cxredge.errors import Code, InputError
+from cxredge.sources import BytesBlob, FileBlob, Limits, read_all, typed_errors
+
+if TYPE_CHECKING:
+    from cxredge.reading import Source
+
+__all__ = ["SourceImage", "read_source"]
+
+Element = DataElement | RawDataElement
+
+_CHARACTER_SET = 0x00080005
+_SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
+_STUDY, _SERIES = 0x0020000D, 0x0020000E
+_TIMEZONE = 0x00080201
+_UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # PS3.5 9.1
+_OFFSET = re.compile(r"[+-](0[0-9]|1[0-4])[0-5][0-9]")
+_TEXT = frozenset(
+    {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
+)
+_LONGEST = 0xFFFE  # of a value whose length is written in 16 bits (PS3.5 7.1.2)
+_COPIED = tuple(cast(int, tag_for_keyword(keyword)) for keyword in COPIED)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceImage:
+    """An image's identifiers, checked, and what is taken over from it.
+
+    Attributes:
+        sop_class: its SOP Class UID.
+        sop_instance: its SOP Instance UID.
+        series: its Series Instance UID.
+        study: its Study Instance UID.
+        character_set: the terms of (0008,0005); empty for the default repertoire.
+        timezone: (0008,0201), which dates and times in the object are then in; None where there is none.
+        elements: patient and study attributes by tag, for a little-endian data set with explicit VRs. Text keeps its
+            bytes: nothing is decoded on the way.
+        header: all that was read, for the pixel and display attributes.
+    """
+
+    sop_class: str
+    sop_instance: str
+    series: str
+    study: str
+    character_set: tuple[str, ...]
+    timezone: str | None
+    elements: Mapping[int, Element] = field(repr=False)
+    header: Header = field(repr=False)
+
+
+def read_source(source: Source, limits: Limits) -> SourceImage:
+    """Read what is needed of the image that was predicted on.
+
+    Args:
+        source: a path, a file's bytes, an open binary file, or a pydicom Dataset.
+        limits: the largest file that is accepted.
+
+    Raises:
+        InputError: DICOM_SOURCE where it is no DICOM file or lacks an identifier; FILE_NOT_FOUND, DICOM_BROKEN and the
+            like where it cannot be read.
+    """
+    header = _header(source, limits)
+    tags = header.tags
+    elements = {tag: element for tag in _COPIED if (element := _copied(tags, tag)) is not None}
+    offset = next(iter(tags.texts(_TIMEZONE)), "")
+    return SourceImage(
+        sop_class=_uid(tags, _SOP_CLASS),
+        sop_instance=_uid(tags, _SOP_INSTANCE),
+        series=_uid(tags, _SERIES),
+        study=_uid(tags, _STUDY),
+        character_set=_character_set(tags, elements),
+        timezone=offset if _OFFSET.fullmatch(offset) else None,
+        elements=elements,
+        header=header,
+    )
+
+
+def _header(source: Source, limits: Limits) -> Header:
+    wanted = (*WANTED, *_COPIED, _CHARACTER_SET, _SERIES, _TIMEZONE)
+    if isinstance(source, Dataset):
+        return header_of(source, wanted)
+    if isinstance(source, (str, os.PathLike)):
+        blob: FileBlob | BytesBlob = FileBlob.of(Path(source))
+    elif isinstance(source, (bytes, bytearray, memoryview)):
+        blob = BytesBlob(bytes(source))
+    elif hasattr(source, "read"):
+        blob = BytesBlob(read_all(cast(BinaryIO, source), limits))
+    else:
+        raise _unfit("it is an array, not a DICOM file")
+    limits.check_bytes(blob.size)
+    with blob.open() as file:
+        head = file.read(132)
+    if not looks_like_dicom(head):
+        raise _unfit("it is not a DICOM file")
+    return read_header(blob, limits, wanted)
+
+
+def _unfit(detail: str, tag: int | None = None) -> InputError:
+    return InputError(Code.DICOM_SOURCE, detail, tag=tag_text(tag) if tag is not None else None)
+
+
+def _uid(tags: Tags, tag: int) -> str:
+    """The identifier that the attribute holds; the objects refer to it, so it must be one."""
+    values = tags.texts(tag)
+    if not values or not values[0]:
+        raise _unfit("an identifier is missing", tag)
+    if len(values) > 1 or len(values[0]) > 64 or not _UID.fullmatch(values[0]):
+        raise _unfit("an identifier is not a valid UID", tag)
+    return values[0]
+
+
+def _copied(tags: Tags, tag: int) -> Element | None:
+    """The attribute for a new object, or None where the image lacks it or holds what no object could."""
+    if tag not in tags:
+        return None
+    try:
+        vr = dictionary_VR(tag)
+    except KeyError:  # a private attribute of an item, or one that is newer than the dictionary
+        return None
+    if vr == "SQ":
+        return DataElement(tag, "SQ", Items([_item(item) for item in tags.items(tag)]))
+    if vr == "US":
+        return DataElement(tag, "US", tags.shorts(tag))
+    if vr not in _TEXT:
+        return None
+    value = tags.raw(tag)
+    if len(value) > _LONGEST:
+        raise _unfit(f"a value of {len(value)} bytes", tag)
+    padded = value + (b"\0" if vr == "UI" else b" ") * (len(value) % 2)
+    return RawDataElement(BaseTag(tag), vr, len(padded), padded, 0, False, True)
+
+
+def _item(tags: Tags) -> Dataset:
+    copy = Dataset()
+    with typed_errors(Code.DICOM_BROKEN, "an item of a sequence"):
+        for tag in sorted(tags.elements):
+            element = _copied(tags, tag)
+            if element is not None:
+                copy[tag] = element
+    return copy
+
+
+def _character_set(tags: Tags, elements: Mapping[int, Element]) -> tuple[str, ...]:
+    """The terms that the copied text is to be read by.
+
+    A term that no one knows is left out where all text is ASCII, and else an error: the names could not be read.
+    Text outside ASCII without any term is copied as it is: a PACS reads it as it reads the image's own.
+    """
+    terms = defined_terms(tags.texts(_CHARACTER_SET))
+    if terms is not None:
+        return terms
+    if not all(_is_ascii(element) for element in elements.values()):
+        raise _unfit("its character set is unknown, and names are not in ASCII", _CHARACTER_SET)
+    return ()
+
+
+def _is_ascii(element: Any) -> bool:
+    value = element.value
+    if isinstance(value, Items):
+        return all(_is_ascii(item.get_item(tag)) for item in value for tag in item.keys())  # noqa: SIM118
+    return not isinstance(value, bytes) or (value.isascii() and b"\x1b" not in value)
