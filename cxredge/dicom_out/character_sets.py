@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["defined_terms"]
+from pydicom.charset import convert_encodings, default_encoding
+
+__all__ = ["defined_terms", "python_encodings"]
 
 _SINGLE = (100, 101, 109, 110, 144, 127, 126, 138, 148, 203, 13, 166)
 _TERMS = frozenset(
@@ -29,6 +31,11 @@ def defined_terms(values: Sequence[str]) -> tuple[str, ...] | None:
         return ()
     known = all(term in _TERMS or (not term and place == 0) for place, term in enumerate(terms))
     return tuple(terms) if known else None
+
+
+def python_encodings(terms: Sequence[str]) -> str | list[str]:
+    """Python's names of the encodings that these terms stand for, as pydicom keeps them with a data set."""
+    return convert_encodings(list(terms)) if terms else default_encoding
 
 
 def _spelled(value: str) -> str:

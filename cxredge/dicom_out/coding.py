@@ -12,7 +12,6 @@ from typing import NamedTuple
 from cxredge.result import LABELS
 
 __all__ = [
-    "ABSENT_ANSWER",
     "ANSWER",
     "AREA",
     "CARDIOTHORACIC_RATIO",
@@ -23,6 +22,7 @@ __all__ = [
     "LUNG",
     "MM2",
     "NEGATIVE",
+    "NOT_ANALYSED",
     "NO_UNITS",
     "OPERATING_POINT",
     "PIXELS",
@@ -64,7 +64,7 @@ PLEURA = Concept("3120008", "SCT", "Pleura", "PS3.16 CID 7151, 7155")
 DIAPHRAGM = Concept("5798000", "SCT", "Diaphragm", "PS3.16 CID 6102, 6109")
 THORAX = Concept("816094009", "SCT", "Thorax", "PS3.16 CID 4, 7155")
 
-_SNOMED_ATELECTASIS = Concept("46621007", "SCT", "Atelectasis", "SNOMED CT")
+_ATELECTASIS = Concept("46621007", "SCT", "Atelectasis", "SNOMED CT")
 _CARDIOMEGALY = Concept("8186001", "SCT", "Cardiomegaly", "SNOMED CT")
 _EFFUSION = Concept("60046008", "SCT", "Pleural effusion", "PS3.16 CID 645, 8134")
 _INFILTRATE = Concept("409609008", "SCT", "Radiologic infiltrate of lung", "SNOMED CT (as in UMLS)")
@@ -83,7 +83,7 @@ FINDINGS: dict[str, FindingCode] = dict(
     zip(
         LABELS,
         (
-            FindingCode(_SNOMED_ATELECTASIS, LUNG),
+            FindingCode(_ATELECTASIS, LUNG),
             FindingCode(_CARDIOMEGALY, HEART),
             FindingCode(_EFFUSION, PLEURA),
             FindingCode(_INFILTRATE, LUNG),
@@ -119,7 +119,7 @@ OPERATING_POINT = Concept("111081", "DCM", "CAD Operating Point Description", "P
 ANSWER = Concept("363713009", "SCT", "Has interpretation", "SNOMED CT, in pydicom's copy of PS3.16")
 POSITIVE = Concept("10828004", "SCT", "Positive", "PS3.16 CID 250")
 NEGATIVE = Concept("260385009", "SCT", "Negative", "PS3.16 CID 250")
-ABSENT_ANSWER = Concept("111225", "DCM", "Not Attempted", "PS3.16 CID 6042")
+NOT_ANALYSED = Concept("111225", "DCM", "Not Attempted", "PS3.16 CID 6042")
 AREA = Concept("42798000", "SCT", "Area", "PS3.16 CID 7469, 7471")
 CARDIOTHORACIC_RATIO = Concept("CTR", PRIVATE_SCHEME, "Cardiothoracic ratio", "none found but LOINC's, of the fetus")
 

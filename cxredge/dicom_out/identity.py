@@ -10,10 +10,12 @@ from importlib.metadata import version
 from typing import Any
 
 from pydicom import Dataset
+from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.uid import UID
 
 from cxredge.dicom.own import MANUFACTURER, MODEL
 from cxredge.dicom_out import Kind
+from cxredge.dicom_out.character_sets import python_encodings
 from cxredge.dicom_out.modules import REQUIRED
 from cxredge.dicom_out.source import SourceImage
 from cxredge.result import BundleFacts, Record
@@ -129,6 +131,9 @@ class Writer:
             dataset.BodyPartExamined = "CHEST"
         self._date(dataset)
         dataset.ContributingEquipmentSequence = [self._algorithm(), _library()]
+        correct_ambiguous_vr(dataset, is_little_endian=True)
+        # What is raw is written as it is: decoded and encoded anew, text that breaks its character set would change.
+        dataset.set_original_encoding(False, True, python_encodings(self.source.character_set))
         dataset.file_meta.ImplementationClassUID = UID(f"2.25.{_NAMESPACE.int}")
         dataset.file_meta.ImplementationVersionName = f"CXREDGE_{FORMAT}"
         return dataset

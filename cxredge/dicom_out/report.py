@@ -158,16 +158,14 @@ class _Report:
         """What all groups have in common: identifiers to track it by, and the algorithm (TID 4019)."""
         writer = self._writer
         ran = self._prediction.ran
-        parameters = [f"bundle sha256 {writer.bundle.sha256}"]
-        if ran is not None:
-            parameters.append(ascii_text(f"{ran.engine} {ran.engine_version}, {ran.device}, {ran.precision}"))
+        engine = "" if ran is None else f"; {ran.engine} {ran.engine_version}, {ran.device}, {ran.precision}"
+        parameters = [ascii_text(f"bundle sha256 {writer.bundle.sha256}{engine}")]
         return {
             "tracking_identifier": TrackingIdentifier(uid=writer.uid("tracking", name), identifier=shown),
             "algorithm_id": AlgorithmIdentification(
                 name=ascii_text(writer.bundle.name),
                 version=ascii_text(writer.bundle.version),
                 parameters=parameters,
-                manufacturer="cxredge",
             ),
         }
 
@@ -179,7 +177,7 @@ class _Report:
     def _finding(self, label: str, finding: Finding | None) -> MeasurementsAndQualitativeEvaluations:
         """Positive, negative or not attempted; where there is a probability, never without its threshold."""
         code = coding.FINDINGS[label]
-        answer, measured = coding.ABSENT_ANSWER, []
+        answer, measured = coding.NOT_ANALYSED, []
         if finding is not None:
             answer = coding.POSITIVE if finding.positive else coding.NEGATIVE
             measured = [(coding.PROBABILITY, finding.probability), (coding.THRESHOLD, finding.threshold)]

@@ -18,7 +18,7 @@ from pydicom.tag import BaseTag
 from cxredge.dicom.dataset import header_of
 from cxredge.dicom.header import Header, looks_like_dicom, read_header
 from cxredge.dicom.tags import WANTED, Tags, tag_text
-from cxredge.dicom_out.character_sets import defined_terms
+from cxredge.dicom_out.character_sets import defined_terms, python_encodings
 from cxredge.dicom_out.modules import COPIED
 from cxredge.errors import Code, InputError
 from cxredge.sources import BytesBlob, FileBlob, Limits, read_all, typed_errors
@@ -82,14 +82,18 @@ def read_source(source: Source, limits: Limits) -> SourceImage:
     """
     header = _header(source, limits)
     tags = header.tags
-    elements = {tag: element for tag in _COPIED if (element := _copied(tags, tag)) is not None}
+    terms = defined_terms(tags.texts(_CHARACTER_SET))
+    encodings = python_encodings(terms or ())
+    elements = {tag: element for tag in _COPIED if (element := _copied(tags, tag, encodings)) is not None}
+    if terms is None and not all(_is_ascii(element) for element in elements.values()):
+        raise _unfit("its character set is unknown, and names are not in ASCII", _CHARACTER_SET)
     offset = next(iter(tags.texts(_TIMEZONE)), "")
     return SourceImage(
         sop_class=_uid(tags, _SOP_CLASS),
         sop_instance=_uid(tags, _SOP_INSTANCE),
         series=_uid(tags, _SERIES),
         study=_uid(tags, _STUDY),
-        character_set=_character_set(tags, elements),
+        character_set=terms or (),
         timezone=offset if _OFFSET.fullmatch(offset) else None,
         elements=elements,
         header=header,
@@ -130,8 +134,12 @@ def _uid(tags: Tags, tag: int) -> str:
     return values[0]
 
 
-def _copied(tags: Tags, tag: int) -> Element | None:
-    """The attribute for a new object, or None where the image lacks it or holds what no object could."""
+def _copied(tags: Tags, tag: int, encodings: str | list[str]) -> Element | None:
+    """The attribute for a new object, or None where the image lacks it or holds what no object could.
+
+    Text keeps its bytes, whatever they are: also where a device names no character set or writes what is not in it, so
+    that a PACS reads it as it reads the image's own.
+    """
     if tag not in tags:
         return None
     try:
@@ -139,7 +147,7 @@ def _copied(tags: Tags, tag: int) -> Element | None:
     except KeyError:  # a private attribute of an item, or one that is newer than the dictionary
         return None
     if vr == "SQ":
-        return DataElement(tag, "SQ", Items([_item(item) for item in tags.items(tag)]))
+        return DataElement(tag, "SQ", Items([_item(item, encodings) for item in tags.items(tag)]))
     if vr == "US":
         return DataElement(tag, "US", tags.shorts(tag))
     if vr not in _TEXT:
@@ -151,28 +159,17 @@ def _copied(tags: Tags, tag: int) -> Element | None:
     return RawDataElement(BaseTag(tag), vr, len(padded), padded, 0, False, True)
 
 
-def _item(tags: Tags) -> Dataset:
-    copy = Dataset()
+def _item(tags: Tags, encodings: str | list[str]) -> Dataset:
+    own = tags.texts(_CHARACTER_SET)
+    encodings = python_encodings(defined_terms(own) or ()) if own else encodings
+    copy = Dataset(parent_encoding=encodings)
+    copy.set_original_encoding(False, True, encodings)  # or pydicom would decode the text and encode it anew
     with typed_errors(Code.DICOM_BROKEN, "an item of a sequence"):
         for tag in sorted(tags.elements):
-            element = _copied(tags, tag)
+            element = _copied(tags, tag, encodings)
             if element is not None:
                 copy[tag] = element
     return copy
-
-
-def _character_set(tags: Tags, elements: Mapping[int, Element]) -> tuple[str, ...]:
-    """The terms that the copied text is to be read by.
-
-    A term that no one knows is left out where all text is ASCII, and else an error: the names could not be read.
-    Text outside ASCII without any term is copied as it is: a PACS reads it as it reads the image's own.
-    """
-    terms = defined_terms(tags.texts(_CHARACTER_SET))
-    if terms is not None:
-        return terms
-    if not all(_is_ascii(element) for element in elements.values()):
-        raise _unfit("its character set is unknown, and names are not in ASCII", _CHARACTER_SET)
-    return ()
 
 
 def _is_ascii(element: Any) -> bool:
