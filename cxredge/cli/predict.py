@@ -55,10 +55,10 @@ def _kinds(names: str | None) -> tuple[Kind, ...]:
     """What `--dicom` asks for; an error before anything is read where it cannot be had."""
     if names is None:
         return ()
-    from cxredge.dicom_out import check_installed, checked_kinds
+    from cxredge.dicom_out import checked_kinds, prepare
 
     kinds = checked_kinds([name.strip() for name in names.split(",") if name.strip()])
-    check_installed()
+    prepare()
     return kinds
 
 

@@ -1,12 +1,13 @@
 """Results as DICOM objects that a PACS files beside the image: `docs/dicom-results.md`.
 
-Needs the extra `dicom`. Importing this package is cheap; highdicom is imported when the first object is made.
+Needs the extra `dicom`. Importing this package is cheap: highdicom is imported by `prepare`, or for the first object.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from cxredge.prediction import Prediction
     from cxredge.reading import Source
 
-__all__ = ["KINDS", "Kind", "check_installed", "checked_kinds", "results_as_dicom", "write_results"]
+__all__ = ["KINDS", "Kind", "checked_kinds", "prepare", "results_as_dicom", "write_results"]
 
 Kind = Literal["sr", "seg", "sc", "pr"]
 KINDS: tuple[Kind, ...] = ("sr", "seg", "sc", "pr")
@@ -28,10 +29,15 @@ KINDS: tuple[Kind, ...] = ("sr", "seg", "sc", "pr")
 _LIMITS = Limits()
 
 
-def check_installed() -> None:
-    """Raise UsageError DICOM_MISSING where highdicom is not installed."""
+def prepare() -> None:
+    """Import all that writing needs. Call it before threads start: two that import at once meet half-made modules.
+
+    Raises:
+        UsageError: DICOM_MISSING where highdicom is not installed.
+    """
     if find_spec("highdicom") is None:
         raise UsageError(Code.DICOM_MISSING)
+    import_module("cxredge.dicom_out.writing")
 
 
 def checked_kinds(names: Sequence[str]) -> tuple[Kind, ...]:
@@ -77,7 +83,7 @@ def results_as_dicom(
         CxredgeError: DICOM_UNWRITABLE for a defect of cxredge.
     """
     chosen = checked_kinds(kinds)
-    check_installed()
+    prepare()
     from cxredge.dicom_out.results import make_results
 
     moment = created or datetime.now().astimezone()

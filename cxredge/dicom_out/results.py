@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 from pydicom import Dataset
 
 from cxredge.dicom_out import Kind
+from cxredge.dicom_out.capture import capture
 from cxredge.dicom_out.identity import Writer
+from cxredge.dicom_out.presentation import presentation
+from cxredge.dicom_out.report import report
+from cxredge.dicom_out.segmentation import segmentation
 from cxredge.dicom_out.source import read_source
 from cxredge.errors import Code, CxredgeError, InputError
 from cxredge.prediction import Prediction
@@ -62,21 +66,13 @@ def _is_own(prediction: Prediction) -> bool:
 
 
 def _made(prediction: Prediction, writer: Writer, kinds: Sequence[Kind], limits: Limits) -> dict[Kind, Dataset]:
-    from cxredge.dicom_out.report import report
-
     made: dict[Kind, Dataset] = {}
     if prediction.status == "ok":
         if "seg" in kinds:
-            from cxredge.dicom_out.segmentation import segmentation
-
             made["seg"] = segmentation(prediction, writer)
         if "sc" in kinds:
-            from cxredge.dicom_out.capture import capture
-
             made["sc"] = capture(prediction, writer)
         if "pr" in kinds:
-            from cxredge.dicom_out.presentation import presentation
-
             made["pr"] = presentation(prediction, writer, limits)
     if "sr" in kinds:
         made["sr"] = report(prediction, writer, made.get("seg"))

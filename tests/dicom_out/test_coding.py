@@ -21,17 +21,25 @@ for scheme, names in concepts.items():
         for code, entry in codes.items():
             KNOWN.setdefault((scheme, code), set()).add(entry[0])
 
-_TIMES = (
-    "0123456789 1234067895 2340178956 3401289567 4012395678 5987604321 6598710432 7659821043 8765932104 9876543210"
-).split()
-_TURNS = "0123456789 1576283094 5803796142 8916043527 9453126870 4286573901 2793806415 7046913258".split()
+
+def _times(first: int, second: int) -> int:
+    """The product in the dihedral group of the pentagon: 0..4 turn, 5..9 turn and flip."""
+    turn = first % 5 + (second % 5 if first < 5 else -second)
+    return turn % 5 + 5 * ((first > 4) != (second > 4))
+
+
+def _moved(digit: int, times: int) -> int:
+    """Verhoeff's permutation, so many times over."""
+    for _ in range(times):
+        digit = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)[digit]
+    return digit
 
 
 def verhoeff(number: str) -> bool:
-    """Whether the last digit is the check digit of a SNOMED CT identifier (Verhoeff's dihedral code)."""
+    """Whether the last digit is the check digit of a SNOMED CT identifier."""
     check = 0
     for place, digit in enumerate(reversed(number)):
-        check = int(_TIMES[check][int(_TURNS[place % 8][int(digit)])])
+        check = _times(check, _moved(int(digit), place % 8))
     return check == 0
 
 
