@@ -69,8 +69,8 @@ def results_as_dicom(
     whoever may send a result twice keeps the moment of the first time, or the objects themselves.
 
     Args:
-        prediction: what is written. Of an abstention only the report ("sr") is made, and says why; of an error, and of
-            an object that cxredge wrote itself, nothing.
+        prediction: what is written. Of an abstention only the report ("sr") is made, and says why; of an error, of an
+            object that is no radiograph by its modality, and of one that cxredge wrote itself, nothing.
         source: the image that was predicted on: a path, a file's bytes, an open binary file or a pydicom Dataset.
         kinds: which objects, of `KINDS`.
         created: when the result was made; now if None.

@@ -18,6 +18,7 @@ __all__ = [
     "CHEST_RADIOGRAPH",
     "FINDINGS",
     "HEART",
+    "IMAGING",
     "LATERALITY",
     "LUNG",
     "MM2",
@@ -111,6 +112,7 @@ STRUCTURES: dict[str, Concept] = {"left_lung": LUNG, "right_lung": LUNG, "heart"
 """What each mask shows; `LATERALITY` says of which side, the patient's."""
 
 STRUCTURE_CATEGORY = Concept("91723000", "SCT", "Anatomical Structure", "PS3.16 CID 7150")
+IMAGING = Concept("363679005", "SCT", "Imaging procedure", "PS3.16 CID 100")
 CHEST_RADIOGRAPH = Concept("399208008", "SCT", "Plain X-ray of chest", "SNOMED CT")
 
 PROBABILITY = Concept("122157", "DCM", "Probability", "PS3.16 Annex D")

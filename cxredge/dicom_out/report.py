@@ -95,7 +95,8 @@ class _Report:
         """The whole tree. What a person must read first stands first."""
         tree = MeasurementReport(
             observation_context=ObservationContext(observer_device_context=self._observer()),
-            procedure_reported=concept(coding.CHEST_RADIOGRAPH),
+            # An abstention may mean that it is another part of the body.
+            procedure_reported=concept(coding.CHEST_RADIOGRAPH if self._prediction.status == "ok" else coding.IMAGING),
             imaging_measurements=[*self._findings(), *self._anatomy()],
         )
         children = tree[0].ContentSequence

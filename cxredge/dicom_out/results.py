@@ -46,7 +46,7 @@ def make_results(
 ) -> list[DicomResult]:
     """See `cxredge.dicom_out.results_as_dicom`."""
     record = prediction.record
-    if record.status == "error" or record.bundle is None or _is_own(prediction):
+    if record.status == "error" or record.bundle is None or _is_no_radiograph(prediction):
         return []
     image = read_source(source, limits)
     if record.input.sop_instance_uid not in (None, image.sop_instance):
@@ -61,8 +61,9 @@ def make_results(
     return [DicomResult(kind, made[kind], image.sop_instance) for kind in kinds if kind in made]
 
 
-def _is_own(prediction: Prediction) -> bool:
-    return prediction.reason is not None and prediction.reason.code == Code.OWN_RESULT
+def _is_no_radiograph(prediction: Prediction) -> bool:
+    """A study's CT slices, and results of ours or others, need no report that says that nothing was said of them."""
+    return prediction.reason is not None and prediction.reason.code in (Code.OWN_RESULT, Code.WRONG_MODALITY)
 
 
 def _made(prediction: Prediction, writer: Writer, kinds: Sequence[Kind], limits: Limits) -> dict[Kind, Dataset]:

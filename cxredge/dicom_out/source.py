@@ -19,7 +19,7 @@ from cxredge.dicom.dataset import header_of
 from cxredge.dicom.header import Header, looks_like_dicom, read_header
 from cxredge.dicom.tags import WANTED, Tags, tag_text
 from cxredge.dicom_out.character_sets import defined_terms, python_encodings
-from cxredge.dicom_out.modules import COPIED
+from cxredge.dicom_out.modules import COPIED, REQUIRED
 from cxredge.errors import Code, InputError
 from cxredge.sources import BytesBlob, FileBlob, Limits, read_all, typed_errors
 
@@ -34,12 +34,23 @@ _CHARACTER_SET = 0x00080005
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
 _STUDY, _SERIES = 0x0020000D, 0x0020000E
 _TIMEZONE = 0x00080201
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
 _UID = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))+")  # PS3.5 9.1
 _OFFSET = re.compile(r"[+-](0[0-9]|1[0-4])[0-5][0-9]")
 _TEXT = frozenset(
     {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
 )
 _LONGEST = 0xFFFE  # of a value whose length is written in 16 bits (PS3.5 7.1.2)
+_FORMATS = {  # PS3.5 6.2; of the kinds of value that have one
+    "AS": re.compile(r"[0-9]{3}[DWMY]"),
+    "CS": re.compile(r"[A-Z0-9_ ]{1,16}"),
+    "DA": re.compile(r"[0-9]{8}"),
+    "DS": re.compile(r" *[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)? *"),
+    "IS": re.compile(r" *[+-]?[0-9]{1,12} *"),
+    "TM": re.compile(r"[0-9]{2}([0-9]{2}([0-9]{2}(\.[0-9]{1,6})?)?)? *"),
+    "UI": _UID,
+}
+_REQUIRED = frozenset(cast(int, tag_for_keyword(keyword)) for keyword in REQUIRED)
 _COPIED = tuple(cast(int, tag_for_keyword(keyword)) for keyword in COPIED)
 
 
@@ -84,12 +95,13 @@ def read_source(source: Source, limits: Limits) -> SourceImage:
     tags = header.tags
     terms = defined_terms(tags.texts(_CHARACTER_SET))
     encodings = python_encodings(terms or ())
-    elements = {tag: element for tag in _COPIED if (element := _copied(tags, tag, encodings)) is not None}
+    kept = [tag for tag in _COPIED if tag in _REQUIRED or _is_well_formed(tags, tag)]
+    elements = {tag: element for tag in kept if (element := _copied(tags, tag, encodings)) is not None}
     if terms is None and not all(_is_ascii(element) for element in elements.values()):
         raise _unfit("its character set is unknown, and names are not in ASCII", _CHARACTER_SET)
     offset = next(iter(tags.texts(_TIMEZONE)), "")
     return SourceImage(
-        sop_class=_uid(tags, _SOP_CLASS),
+        sop_class=_image_class(tags),
         sop_instance=_uid(tags, _SOP_INSTANCE),
         series=_uid(tags, _SERIES),
         study=_uid(tags, _STUDY),
@@ -132,6 +144,23 @@ def _uid(tags: Tags, tag: int) -> str:
     if len(values) > 1 or len(values[0]) > 64 or not _UID.fullmatch(values[0]):
         raise _unfit("an identifier is not a valid UID", tag)
     return values[0]
+
+
+def _image_class(tags: Tags) -> str:
+    """The SOP class, which must be one of DICOM's own: no PACS could follow a reference to a private one."""
+    sop_class = _uid(tags, _SOP_CLASS)
+    if not sop_class.startswith(_STORAGE):
+        raise _unfit("its SOP class is none of DICOM's", _SOP_CLASS)
+    return sop_class
+
+
+def _is_well_formed(tags: Tags, tag: int) -> bool:
+    """Whether an optional value has its kind's format: an age of "62" would make every object invalid.
+
+    Attributes that a study must have are copied whatever they hold: a PACS may keep the last value that it was sent.
+    """
+    pattern = _FORMATS.get(dictionary_VR(tag))
+    return pattern is None or all(not text or pattern.fullmatch(text) for text in tags.texts(tag))
 
 
 def _copied(tags: Tags, tag: int, encodings: str | list[str]) -> Element | None:

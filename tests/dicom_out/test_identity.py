@@ -99,6 +99,13 @@ def test_times_are_in_the_zone_of_the_image(model: cxredge.Model, tmp_path: Path
     assert (written.ContentDate, written.ContentTime[:4]) == ("20260302", "0145")
 
 
+def test_what_is_no_radiograph_makes_nothing(model: cxredge.Model) -> None:
+    source = filed_bytes(tags={"Modality": "CT", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"})
+    answer = model.predict(source)
+    assert answer.reason.code == Code.WRONG_MODALITY
+    assert results_as_dicom(answer, source) == []
+
+
 def test_an_error_makes_nothing(model: cxredge.Model) -> None:
     (answer,) = model.predict_many([filed_bytes()[:3000]])
     assert answer.status == "error"

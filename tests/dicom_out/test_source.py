@@ -140,6 +140,15 @@ def test_identifiers_that_are_none(model: cxredge.Model, keyword: str, value: st
     assert value in (None, "") or value not in str(caught.value)  # it may be a patient's
 
 
+def test_a_private_class(model: cxredge.Model) -> None:
+    source = filed_bytes(tags={"SOPClassUID": "1.2.826.0.1.3680043.8.498.9"})
+    answer = model.predict(source)
+    assert answer.status == "ok"
+    with pytest.raises(InputError) as caught:
+        results_as_dicom(answer, source)
+    assert (caught.value.code, caught.value.tag) == (Code.DICOM_SOURCE, "(0008,0016)")
+
+
 def test_a_long_identifier_that_is_still_valid(model: cxredge.Model) -> None:
     longest = "1." + "2" * 62
     source = lateral(tags={"StudyInstanceUID": longest})
@@ -201,13 +210,18 @@ def test_an_item_in_a_character_set_of_its_own(model: cxredge.Model) -> None:
     assert dcmread(io.BytesIO(data)).OtherPatientIDsSequence[0].IssuerOfPatientID == "Больница"
 
 
-def test_odd_values_are_taken_over_as_they_are(model: cxredge.Model) -> None:
-    """Two spellings of one patient would be worse than one that breaks a rule."""
-    odd = {"(0010,0030)": ("LO", "1950/13/77"), "(0010,0040)": ("LO", "weiblich"), "(0010,1030)": ("LO", "61,5 kg")}
-    source = lateral(tags=odd | {"PatientBirthDate": None, "PatientSex": None, "PatientWeight": None} | odd)
+def test_odd_values(model: cxredge.Model) -> None:
+    """Those of a study's own attributes are taken over: two spellings of one patient would be worse. Others go."""
+    odd = {"(0010,0030)": ("LO", "1950/13/77"), "(0010,0040)": ("LO", "weiblich"), "(0008,0020)": ("LO", "1.3.26")}
+    gone = {"(0010,1030)": ("LO", "61,5 kg"), "(0010,1010)": ("LO", "76"), "(0010,21A0)": ("LO", "stopped in May")}
+    keywords = ("PatientBirthDate", "PatientSex", "StudyDate", "PatientWeight", "PatientAge")
+    source = lateral(tags=dict.fromkeys(keywords) | odd | gone)
     data = filed_object(model, source)
-    for keyword in ("PatientBirthDate", "PatientSex", "PatientWeight"):
+    for keyword in keywords[:3]:
         assert raw(data, keyword) == raw(source, keyword)
+    written = dcmread(io.BytesIO(data))
+    assert not {"PatientWeight", "PatientAge", "SmokingStatus"} & set(written.dir())
+    assert written.PatientID == FILED["PatientID"]
 
 
 def test_what_is_no_dicom_file(model: cxredge.Model) -> None:
