@@ -33,6 +33,9 @@ def capture(prediction: Prediction, writer: Writer) -> Dataset:
     dataset.ConversionType = "WSD"
     dataset.BurnedInAnnotation = "YES"
     dataset.LossyImageCompression = "00"
+    for element in writer.reference().group_dataset(0x0028):
+        if element.keyword.startswith("Lossy"):
+            dataset[element.tag] = element
     dataset.DerivationDescription = "Image with outlines, heat map and findings drawn by software. " + writer.notice
     dataset.SourceImageSequence = [_image(writer)]
     return writer.finish(dataset)

@@ -113,13 +113,17 @@ class Writer:
         reference.SeriesInstanceUID, reference.StudyInstanceUID = self.source.series, self.source.study
         for keyword in REQUIRED:
             setattr(reference, keyword, "")
+        for keyword, values in self.source.lossy.items():
+            setattr(reference, keyword, values if len(values) > 1 else values[0])
         facts = self.record.input
         if facts.rows and facts.columns:
             reference.Rows, reference.Columns = facts.rows, facts.columns
         return reference
 
-    def finish(self, dataset: Dataset) -> Dataset:
-        """Patient, study, dates and equipment, in place of what the constructor put there."""
+    def finish(self, made: Dataset) -> Dataset:
+        """A plain data set with patient, study, dates and equipment, in place of what the constructor put there."""
+        dataset = Dataset(made)
+        dataset.file_meta, dataset.preamble = made.file_meta, b"\0" * 128
         if self.source.character_set:
             terms = list(self.source.character_set)
             dataset.SpecificCharacterSet = terms if len(terms) > 1 else terms[0]

@@ -56,9 +56,12 @@ def report(prediction: Prediction, writer: Writer, segmentation: Dataset | None)
     """
     pages = _Report(prediction, writer, segmentation)
     evidence = [writer.reference()] + ([segmentation] if segmentation is not None else [])
+    root = pages.content()[0]
+    # The constructor copies and parses the whole tree again, which takes twice as long as making it: it gets the trunk.
+    branches, root.ContentSequence = root.ContentSequence, root.ContentSequence[:1]
     dataset = Comprehensive3DSR(
         evidence=evidence,
-        content=pages.content()[0],
+        content=root,
         is_complete=prediction.status == "ok",
         is_final=False,
         is_verified=False,
@@ -66,6 +69,7 @@ def report(prediction: Prediction, writer: Writer, segmentation: Dataset | None)
         transfer_syntax_uid=ExplicitVRLittleEndian,
         **writer.common("sr"),
     )
+    dataset.ContentSequence = branches
     if prediction.reason is not None:
         dataset.CompletionFlagDescription = ascii_text(f"Abstained: {prediction.reason.code}", 64)
     return writer.finish(dataset)

@@ -41,6 +41,11 @@ _TEXT = frozenset(
     {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
 )
 _LONGEST = 0xFFFE  # of a value whose length is written in 16 bits (PS3.5 7.1.2)
+_LOSSY = {
+    "LossyImageCompression": 0x00282110,
+    "LossyImageCompressionRatio": 0x00282112,
+    "LossyImageCompressionMethod": 0x00282114,
+}
 _FORMATS = {  # PS3.5 6.2; of the kinds of value that have one
     "AS": re.compile(r"[0-9]{3}[DWMY]"),
     "CS": re.compile(r"[A-Z0-9_ ]{1,16}"),
@@ -65,6 +70,7 @@ class SourceImage:
         study: its Study Instance UID.
         character_set: the terms of (0008,0005); empty for the default repertoire.
         timezone: (0008,0201), which dates and times in the object are then in; None where there is none.
+        lossy: what it says of a lossy compression that it has been through; empty where it has been through none.
         elements: patient and study attributes by tag, for a little-endian data set with explicit VRs. Text keeps its
             bytes: nothing is decoded on the way.
         header: all that was read, for the pixel and display attributes.
@@ -76,6 +82,7 @@ class SourceImage:
     study: str
     character_set: tuple[str, ...]
     timezone: str | None
+    lossy: Mapping[str, list[str]]
     elements: Mapping[int, Element] = field(repr=False)
     header: Header = field(repr=False)
 
@@ -107,13 +114,14 @@ def read_source(source: Source, limits: Limits) -> SourceImage:
         study=_uid(tags, _STUDY),
         character_set=terms or (),
         timezone=offset if _OFFSET.fullmatch(offset) else None,
+        lossy=_lossy(tags),
         elements=elements,
         header=header,
     )
 
 
 def _header(source: Source, limits: Limits) -> Header:
-    wanted = (*WANTED, *_COPIED, _CHARACTER_SET, _SERIES, _TIMEZONE)
+    wanted = (*WANTED, *_COPIED, _CHARACTER_SET, _SERIES, _TIMEZONE, *_LOSSY.values())
     if isinstance(source, Dataset):
         return header_of(source, wanted)
     if isinstance(source, (str, os.PathLike)):
@@ -152,6 +160,13 @@ def _image_class(tags: Tags) -> str:
     if not sop_class.startswith(_STORAGE):
         raise _unfit("its SOP class is none of DICOM's", _SOP_CLASS)
     return sop_class
+
+
+def _lossy(tags: Tags) -> dict[str, list[str]]:
+    """Once lossy, always lossy: what is derived from such an image says so too (PS3.3 C.7.6.1.1.5)."""
+    if tags.text(_LOSSY["LossyImageCompression"]) != "01":
+        return {}
+    return {key: tags.texts(tag) for key, tag in _LOSSY.items() if tags.texts(tag) and _is_well_formed(tags, tag)}
 
 
 def _is_well_formed(tags: Tags, tag: int) -> bool:

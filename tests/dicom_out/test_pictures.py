@@ -12,7 +12,7 @@ from pydicom import dcmread
 
 import cxredge
 from tests.dicom_out.conftest import Made, make
-from tests.support.filed import filed_bytes, run_tool
+from tests.support.filed import complaints, filed_bytes, run_tool
 
 
 def test_segments_are_the_masks(made: Made) -> None:
@@ -57,6 +57,21 @@ def test_the_picture_is_no_radiograph(made: Made) -> None:
     assert picture.ImageType[:2] == ["DERIVED", "SECONDARY"]
     assert "not for diagnosis" in picture.DerivationDescription
     assert picture.SourceImageSequence[0].ReferencedSOPInstanceUID == made.prediction.input.sop_instance_uid
+
+
+def test_once_lossy_always_lossy(model: cxredge.Model, tmp_path: Path) -> None:
+    lossy = {
+        "LossyImageCompression": "01",
+        "LossyImageCompressionRatio": ["12.5", "3"],
+        "LossyImageCompressionMethod": ["ISO_10918_1", "ISO_15444_1"],
+    }
+    made = make(model, filed_bytes(tags=lossy), tmp_path, kinds=["seg", "sc"])
+    for kind, path in made.files.items():
+        assert complaints(path) == []
+        written = dcmread(path)
+        assert written.LossyImageCompression == "01", kind
+        assert written.LossyImageCompressionRatio == [12.5, 3]
+        assert written.LossyImageCompressionMethod == lossy["LossyImageCompressionMethod"]
 
 
 def polygons(state: object, layer: str) -> list[np.ndarray]:
