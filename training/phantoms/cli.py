@@ -62,7 +62,7 @@ def phantom(
 ) -> None:
     """Write synthetic chest radiographs as DX files: NAME.dcm, NAME.json (the truth) and NAME.masks.npz."""
     from training.phantoms.dicom import write_dicom
-    from training.phantoms.generator import PhantomPool
+    from training.phantoms.pool import PhantomPool
 
     findings = _findings(pairs, healthy)
     with PhantomPool(min(workers, count)) as pool:

@@ -8,13 +8,20 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
-__all__ = ["Grid", "blurred", "enlarged", "width_step"]
+__all__ = ["Grid", "blur_matrix", "blurred", "enlarged", "width_step"]
 
 Grid = npt.NDArray[np.float32]
 
 _NARROW = 0.7
 _WIDE = 3.0
 """From this width in pixels on, a blurred picture is worked out at fewer places and interpolated."""
+_BLOCK = 32
+"""Rows that are blurred together: of the picture only what reaches them is multiplied."""
+_REACH = 6.0
+"""Beyond so many widths a Gaussian is below what float32 tells from nothing."""
+
+Block = tuple[slice, slice, Grid]
+"""Rows that come out, rows that go in, and the matrix between them."""
 
 
 def width_step(sigma: float) -> int:
@@ -33,10 +40,21 @@ def blurred(grid: Grid, step: int) -> Grid:
     if _width(step) < _NARROW:
         return _few_taps(grid, _width(step))
     if _width(step) < _WIDE:
-        matrix = _gauss(len(grid), step)
-        return matrix @ grid @ matrix.T
+        return _in_blocks(grid, _blocks(len(grid), step))
     spread, gather = _wide_gauss(len(grid), step)
     return spread @ (gather @ grid @ gather.T) @ spread.T
+
+
+def blur_matrix(size: int, step: int) -> Grid:
+    """The matrix M (size, size) for which M @ grid @ M.T is `blurred`, but for rounding."""
+    if step <= 0:
+        return np.eye(size, dtype=np.float32)
+    if _width(step) < _NARROW:
+        return _taps_matrix(size, _width(step))
+    if _width(step) < _WIDE:
+        return _gauss(size, step)
+    spread, gather = _wide_gauss(size, step)
+    return spread @ gather
 
 
 def enlarged(nodes: Grid, size: int) -> Grid:
@@ -48,10 +66,43 @@ def enlarged(nodes: Grid, size: int) -> Grid:
     return np.ascontiguousarray(across.T)
 
 
+def _in_blocks(grid: Grid, blocks: list[Block]) -> Grid:
+    tall, wide = np.empty_like(grid), np.empty_like(grid)
+    for out, into, matrix in blocks:
+        np.matmul(matrix, grid[into], out=tall[out])
+    for out, into, matrix in blocks:
+        np.matmul(tall[:, into], matrix.T, out=wide[:, out])
+    return wide
+
+
+@lru_cache(maxsize=96)
+def _blocks(size: int, step: int) -> list[Block]:
+    """The matrix of `_gauss` without its zeros."""
+    full, reach = _gauss(size, step), int(np.ceil(_REACH * _width(step)))
+    blocks = []
+    for first in range(0, size, _BLOCK):
+        out, into = slice(first, first + _BLOCK), slice(max(first - reach, 0), first + _BLOCK + reach)
+        blocks.append((out, into, np.ascontiguousarray(full[out, into])))
+    return blocks
+
+
+def _taps(sigma: float) -> Grid:
+    """Weights of a pixel, its neighbours, and the second ones."""
+    weight = np.exp(-0.5 * (np.arange(3) / sigma) ** 2)
+    return (weight / (2 * weight.sum() - 1)).astype(np.float32)
+
+
+def _taps_matrix(size: int, sigma: float) -> Grid:
+    taps, rows = _taps(sigma), np.arange(size)
+    matrix = np.zeros((size, size), np.float32)
+    for away in range(-2, 3):
+        np.add.at(matrix, (rows, np.clip(rows + away, 0, size - 1)), taps[abs(away)])
+    return matrix
+
+
 def _few_taps(grid: Grid, sigma: float) -> Grid:
     """For widths at which the second neighbour is the last that counts."""
-    weight = np.exp(-0.5 * (np.arange(3) / sigma) ** 2)
-    taps = (weight / (2 * weight.sum() - 1)).astype(np.float32)
+    taps = _taps(sigma)
     n = len(grid)
     tall = np.empty((n + 4, n), np.float32)
     tall[2:-2], tall[:2], tall[-2:] = grid, grid[0], grid[-1]

@@ -101,12 +101,22 @@ class Scene:
 
     def attenuation(self) -> Grid:
         """The line integral of the attenuation coefficient at each pixel: no unit, at least 0."""
-        air = self.depth * self.share * self.clear
+        soft = self.body + self.tissue
         # A vessel displaces air, so it vanishes where there is none; a bronchus shows only against filled lung.
-        vessels = np.minimum(self.vessels, self.depth) * self.share * self.clear
-        bronchi = np.minimum(self.bronchi, 0.25 * self.depth) * self.share * (1 - self.clear)
-        soft = np.maximum(self.body + self.tissue - air + vessels - bronchi, 0)
-        return TISSUE * soft + BONE * self.bone + METAL * self.metal
+        bronchi = np.minimum(self.bronchi, 0.25 * self.depth)
+        bronchi *= self.share
+        bronchi *= 1 - self.clear
+        soft -= bronchi
+        # Air less vessels: the share and what is clear of it are common to both.
+        air = self.depth - np.minimum(self.vessels, self.depth)
+        air *= self.share
+        air *= self.clear
+        soft -= air
+        np.clip(soft, 0, np.inf, out=soft)
+        soft *= TISSUE
+        soft += BONE * self.bone
+        soft += METAL * self.metal
+        return soft
 
 
 def side_of(rng: np.random.Generator, left: float = 0.5) -> str:
