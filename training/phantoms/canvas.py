@@ -14,7 +14,7 @@ import numpy as np
 
 from training.phantoms.filters import Grid, blurred, enlarged, width_step
 from training.phantoms.shape_model import Points, Similarity
-from training.phantoms.strokes import Band, Part, Profile, grains, round_profile, splatted
+from training.phantoms.strokes import Band, Part, Pieces, Profile, grains, round_profile, splatted
 
 __all__ = ["Canvas", "Grid", "along", "bezier", "smooth_closed", "smoothstep", "spread", "tangents"]
 
@@ -152,14 +152,14 @@ class Canvas:
         drawn[top : top + high, right:] = np.minimum(inside[:, -1:], 1)
         return drawn
 
-    def splat(self, *bands: Band) -> Grid:
+    def splat(self, *bands: Band | Pieces) -> Grid:
         """Mean thickness that the bands' volumes (chest's unit^2 x thickness) make in each pixel."""
         drawn = self.zeros()
         where, part = self.splat_part(*bands)
         drawn[where] = part
         return drawn
 
-    def splat_part(self, *bands: Band) -> tuple[Part, Grid]:
+    def splat_part(self, *bands: Band | Pieces) -> tuple[Part, Grid]:
         """`splat`, of the part of the picture that it touches."""
         # Half pixels, two of them before the picture.
         scale = 2 * self.size

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from training.phantoms.filters import Grid
 from training.phantoms.shape_model import Points
 
-__all__ = ["Band", "Floats", "Part", "Profile", "even", "grains", "round_profile", "splatted"]
+__all__ = ["Band", "Floats", "Laid", "Part", "Pieces", "Profile", "even", "grains", "round_profile", "splatted"]
 
 Floats = npt.NDArray[np.float32]
 Profile = Callable[[Floats], Floats]
@@ -32,6 +32,9 @@ def even(across: Floats) -> Floats:
 
 Part = tuple[slice, slice]
 """Rows and columns of a picture."""
+
+Laid = tuple[Floats, Floats, Floats]
+"""Middle line (2, S), from there to the edge (2, S), and the volume of a grain (S,): S samples of a band."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +59,43 @@ class Band:
         """The same band, that much denser."""
         return replace(self, volume=self.volume * factor)
 
+    def laid(self, turn: Points, shift: Points) -> Laid:
+        """The band in the picture; places are `path @ turn + shift`."""
+        path, half = turn.T @ self.path.T, turn.T @ self.half_width.T
+        path += shift[:, None]
+        grain = self.volume * (1 / self.count)
+        return path.astype(np.float32), half.astype(np.float32), grain.astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """Many straight bands with as many samples along each.
+
+    Attributes:
+        start, run: (N, 2), where each begins and how it goes on to its end.
+        half_width: (N, 2), as of `Band`.
+        volume: (N,), of each sample.
+        steps: samples along each.
+        count, profile: as of `Band`.
+    """
+
+    start: Points
+    run: Points
+    half_width: Points
+    volume: Points
+    steps: int
+    count: int
+    profile: Profile
+
+    def laid(self, turn: Points, shift: Points) -> Laid:
+        """See `Band`: worked out at the pieces' ends, and only then at each sample."""
+        start, run = (self.start @ turn + shift).T, (self.run @ turn).T
+        path = run[:, :, None] * ((np.arange(self.steps) + 0.5) / self.steps)
+        path += start[:, :, None]
+        half = (self.half_width @ turn).T.astype(np.float32).repeat(self.steps, axis=1)
+        grain = (self.volume * (1 / self.count)).astype(np.float32).repeat(self.steps)
+        return path.reshape(2, -1).astype(np.float32), half, grain
+
 
 @lru_cache(maxsize=64)
 def _across(count: int, places: int) -> Floats:
@@ -72,23 +112,22 @@ def _thickness(count: int, places: int, profile: Profile) -> Floats:
     return profile(_across(count, places))
 
 
-def grains(bands: Sequence[Band], turn: Points, shift: Points) -> tuple[Floats, Floats, Floats]:
+def grains(bands: Sequence[Band | Pieces], turn: Points, shift: Points) -> tuple[Floats, Floats, Floats]:
     """All grains of the bands: x, y and volume; places are `path @ turn + shift`."""
-    total = sum(len(band.path) * band.count for band in bands)
-    x, y, volume = (np.empty(total, np.float32) for _ in range(3))
+    laid = [band.laid(turn, shift) for band in bands]
+    total = sum(len(grain) * band.count for band, (_, _, grain) in zip(bands, laid, strict=True))
+    x, y, volume = np.empty((3, total), np.float32)
     done = 0
-    for band in bands:
-        shape = band.count, len(band.path)
+    for band, (path, half, grain) in zip(bands, laid, strict=True):
+        shape = band.count, len(grain)
         part = slice(done, done + shape[0] * shape[1])
         places = 1 << (shape[1] - 1).bit_length()  # so that few tables serve all
         across = _across(shape[0], places)[:, : shape[1]]
         thickness = _thickness(shape[0], places, band.profile)[:, : shape[1]]
-        path = (turn.T @ band.path.T + shift[:, None]).astype(np.float32)
-        half = (turn.T @ band.half_width.T).astype(np.float32)
-        for out, middle, edge in zip((x, y), path, half, strict=True):
+        for out, middle, edge in ((x, path[0], half[0]), (y, path[1], half[1])):
             row = np.multiply(across, edge, out=out[part].reshape(shape))
             row += middle
-        np.multiply(thickness, (band.volume / band.count).astype(np.float32), out=volume[part].reshape(shape))
+        np.multiply(thickness, grain, out=volume[part].reshape(shape))
         done = part.stop
     return x, y, volume
 
