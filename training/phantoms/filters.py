@@ -34,7 +34,10 @@ def _width(step: int) -> float:
 
 
 def blurred(grid: Grid, step: int) -> Grid:
-    """The square picture blurred by a Gaussian of that `width_step`. What lies outside repeats the border."""
+    """The square picture blurred by a Gaussian of that `width_step`. What lies outside repeats the border.
+
+    Widths below 0.7 pixels also take a part of a picture.
+    """
     if step <= 0:
         return grid
     if _width(step) < _NARROW:
@@ -102,14 +105,13 @@ def _taps_matrix(size: int, sigma: float) -> Grid:
 
 def _few_taps(grid: Grid, sigma: float) -> Grid:
     """For widths at which the second neighbour is the last that counts."""
-    taps = _taps(sigma)
-    n = len(grid)
-    tall = np.empty((n + 4, n), np.float32)
+    taps, (rows, columns) = _taps(sigma), grid.shape
+    tall = np.empty((rows + 4, columns), np.float32)
     tall[2:-2], tall[:2], tall[-2:] = grid, grid[0], grid[-1]
-    wide = np.empty((n, n + 4), np.float32)
-    wide[:, 2:-2] = _summed([tall[i : i + n] for i in range(5)], taps)
+    wide = np.empty((rows, columns + 4), np.float32)
+    wide[:, 2:-2] = _summed([tall[i : i + rows] for i in range(5)], taps)
     wide[:, :2], wide[:, -2:] = wide[:, 2:3], wide[:, -3:-2]
-    return _summed([wide[:, i : i + n] for i in range(5)], taps)
+    return _summed([wide[:, i : i + columns] for i in range(5)], taps)
 
 
 def _summed(shifted: list[Grid], taps: Grid) -> Grid:
@@ -129,6 +131,7 @@ def _gauss(size: int, step: int) -> Grid:
     reach = 4 * sigma + 1
     at = np.arange(size, dtype=np.float64)
     weight = np.exp(-0.5 * ((at[:, None] - at[None, :]) / sigma) ** 2)
+    weight[weight < 1e-20] = 0  # numbers near float32's end are slow to multiply
     beyond = np.arange(1, int(reach) + 1)
     weight[:, 0] += np.exp(-0.5 * ((at[:, None] + beyond) / sigma) ** 2).sum(1)
     weight[:, -1] += np.exp(-0.5 * ((size - 1 - at[:, None] + beyond) / sigma) ** 2).sum(1)

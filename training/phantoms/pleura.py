@@ -22,7 +22,8 @@ def draw_effusion(scene: Scene, rng: np.random.Generator, severity: float) -> No
         half = scene.canvas.x > scene.chest.middle if side == "left" else scene.canvas.x <= scene.chest.middle
         scene.fill(filled * half * (1 - scene.heart))  # also in the recess behind the dome
         filled *= scene.lung[side]
-        scene.tissue += scene.belly() * filled  # fluid bulges the lung's bed to what lies below it
+        rows, thicker = scene.belly()
+        scene.tissue[rows] += thicker * filled[rows]  # fluid bulges the lung's bed to what lies below it
         scene.note("Effusion", filled > 0.2 * float(filled.max(initial=0)) + 0.02, side=side, amount=amount, lying=veil)
 
 

@@ -78,10 +78,16 @@ class Scene:
         """Replace that share (0..1) of the air that is left by fluid or cells."""
         self.clear *= 1 - share
 
-    def belly(self) -> Grid:
-        """Tissue (cm) by which the body is thicker below the diaphragm."""
-        level = smoothstep(self.canvas.y, min(self.chest.dome.values()), self.chest.bottom + 0.06)
-        return level * smoothstep(self.body, 2, 8) * np.float32(1.5 + 2 * self.build.fat)
+    def belly(self) -> tuple[slice, Grid]:
+        """Tissue (cm) by which the body is thicker below the diaphragm: on which rows, and how much."""
+        rows = self.canvas.rows(min(self.chest.dome.values()), np.inf)
+        thicker = self.below(rows) * smoothstep(self.body[rows], 2, 8)
+        thicker *= np.float32(1.5 + 2 * self.build.fat)
+        return rows, thicker
+
+    def below(self, rows: slice) -> Grid:
+        """Of those rows, from 0 at the diaphragm's highest point to 1 below the angles."""
+        return smoothstep(self.canvas.y[rows], min(self.chest.dome.values()), self.chest.bottom + 0.06)
 
     def note(self, label: str, where: Mask, **facts: object) -> None:
         """Keep the truth of a sign; a sign that fell outside the picture leaves none."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.phantoms.anatomy import SIDES
-from training.phantoms.canvas import Grid, along, bezier, smooth_closed, smoothstep, spread, tangents
+from training.phantoms.canvas import Grid, along, bezier, positive, smooth_closed, smoothstep, spread, tangents
 from training.phantoms.scene import Scene
 from training.phantoms.shape_model import Points
 from training.phantoms.strokes import Band, Floats
@@ -21,18 +21,20 @@ def add_skeleton(scene: Scene, rng: np.random.Generator) -> None:
     long = scene.canvas.splat(*_ribs(scene, rng), *_clavicles(scene, rng), *_shoulders(scene, rng))
     bones = _edge_on(scene, scene.canvas.blur(long, max(scene.cm(0.05), 0.55 * scene.canvas.pixel)))
     bones += _flat_bones(scene)
-    columns = np.flatnonzero((np.abs(scene.canvas.x - np.float32(scene.chest.middle)) < 0.125).any(0))
-    if len(columns):
-        part = slice(columns[0], columns[-1] + 1)
+    part = scene.canvas.columns(scene.chest.middle - 0.125, scene.chest.middle + 0.125)
+    if part.stop > part.start:
         bones[:, part] += _spine(scene, rng, part)
-    scene.bone += np.float32(strength) * bones
+    bones *= np.float32(strength)
+    scene.bone += bones
 
 
 def _edge_on(scene: Scene, bones: Grid) -> Grid:
     """Ribs have a thickness: where the beam grazes them at the outer wall they are smeared over it."""
     near = np.minimum(np.abs(scene.rim["right"]), np.abs(scene.rim["left"]))
-    weight = smoothstep(-near, -0.035, 0.0)
-    return bones + weight * (scene.canvas.blur(bones, scene.cm(0.36)) - bones)
+    smeared = scene.canvas.blur(bones, scene.cm(0.36)) - bones
+    smeared *= smoothstep(np.negative(near, out=near), -0.035, 0.0)
+    smeared += bones
+    return smeared
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +135,24 @@ def _spine(scene: Scene, rng: np.random.Generator, part: slice) -> Grid:
     half = 0.034 + 0.022 * np.clip(y + 0.1, 0, 1)
     u = x / half
     level = _fraction(y / np.float32(chest.spacing))
-    disc = np.exp(-(((level - 0.5) / 0.13) ** 2))
-    plates = np.exp(-(((np.abs(level - 0.5) - 0.2) / 0.07) ** 2))
-    body = np.clip(1 - np.square(u * u), 0, None) * (1.25 - 0.35 * disc + 0.12 * plates)
-    rim = np.exp(-(((np.abs(u) - 0.93) / 0.1) ** 2)) * (0.22 - 0.1 * disc)
+    disc = _hill(((level - 0.5) / 0.13) ** 2)
+    plates = _hill(((np.abs(level - 0.5) - 0.2) / 0.07) ** 2)
+    solid = positive(1 - np.square(u * u)) * (1.25 - 0.35 * disc + 0.12 * plates)
+    np.abs(u, out=u)
+    solid += _hill(((u - 0.93) / 0.1) ** 2) * (0.22 - 0.1 * disc)
     v = _fraction(level + 0.32) - 0.5
-    pedicles = np.exp(-((((np.abs(u) - 0.6) / 0.2) ** 2 + (v / 0.24) ** 2) ** 2)) * 0.35
-    process = np.exp(-(((u / 0.15) ** 2 + ((_fraction(level + 0.05) - 0.5) / 0.3) ** 2) ** 2)) * 0.35
-    wings = np.exp(-(((np.abs(u) - 1.25) / 0.45) ** 2 + (v / 0.16) ** 2)) * 0.28
-    solid = body + rim + pedicles + process + wings
-    return (np.float32(0.62) * solid * smoothstep(scene.body[:, part], 0, 3)).astype(np.float32)
+    solid += 0.35 * _hill((((u - 0.6) / 0.2) ** 2 + (v / 0.24) ** 2) ** 2)
+    solid += 0.35 * _hill(((u / 0.15) ** 2 + ((_fraction(level + 0.05) - 0.5) / 0.3) ** 2) ** 2)
+    solid += 0.28 * _hill(((u - 1.25) / 0.45) ** 2 + (v / 0.16) ** 2)
+    solid *= np.float32(0.62)
+    solid *= smoothstep(scene.body[:, part], 0, 3)
+    return solid
+
+
+def _hill(value: Grid) -> Grid:
+    """exp(-value), in place; never so small that float32 has no plain number for it, which is slow."""
+    np.negative(np.clip(value, 0, 60, out=value), out=value)
+    return np.exp(value, out=value)
 
 
 def _fraction(value: Grid) -> Grid:
