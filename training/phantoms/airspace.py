@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from training.phantoms.anatomy import SIDES
-from training.phantoms.canvas import Grid, smooth_closed, smoothstep
+from training.phantoms.canvas import Grid, smoothstep
+from training.phantoms.curves import smooth_closed
 from training.phantoms.focal import lung_point
 from training.phantoms.scene import Scene, side_of
 from training.phantoms.shape_model import LEFT_LUNG, RIGHT_LUNG, Points

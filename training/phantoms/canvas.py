@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
+from training.phantoms.curves import across, along, resampled
 from training.phantoms.filters import Grid, blurred, enlarged, width_step
 from training.phantoms.shape_model import Points, Similarity
 from training.phantoms.strokes import Band, Part, Pieces, Profile, grains, round_profile, splatted
 
-__all__ = ["Canvas", "Grid", "along", "bezier", "positive", "smooth_closed", "smoothstep", "spread", "tangents"]
+__all__ = ["Canvas", "Grid", "positive", "smoothstep"]
 
 
 def positive(grid: Grid) -> Grid:
@@ -34,58 +34,6 @@ def smoothstep(value: Grid, low: float, high: float) -> Grid:
     t *= t
     t *= rest
     return t
-
-
-def along(path: Points, step: float) -> Points:
-    """The path (N, 2) resampled at equal steps of about `step`, ends kept."""
-    lengths = np.zeros(len(path))
-    run = path[1:] - path[:-1]
-    np.cumsum(np.hypot(run[:, 0], run[:, 1]), out=lengths[1:])
-    count = max(2, int(np.ceil(lengths[-1] / step)) + 1)
-    at = np.arange(count) * (lengths[-1] / (count - 1))
-    points = np.empty((count, 2))
-    points[:, 0], points[:, 1] = np.interp(at, lengths, path[:, 0]), np.interp(at, lengths, path[:, 1])
-    return points
-
-
-@cache
-def _bernstein(degree: int, steps: int) -> Points:
-    t = np.linspace(0, 1, steps)[:, None]
-    order = np.arange(degree + 1)[None, :]
-    return np.array([math.comb(degree, k) for k in range(degree + 1)]) * t**order * (1 - t) ** (degree - order)
-
-
-def bezier(points: Sequence[tuple[float, float]], steps: int = 64) -> Points:
-    """A smooth open curve (steps, 2) led by a few points: the Bezier curve of their degree."""
-    curve: Points = _bernstein(len(points) - 1, steps) @ np.asarray(points, np.float64)
-    return curve
-
-
-def spread(values: Points, count: int) -> Points:
-    """Values (N,) at even steps along something, read off at `count` even steps."""
-    return np.interp(np.arange(count) / (count - 1), np.arange(len(values)) / (len(values) - 1), values)
-
-
-def tangents(path: Points) -> Points:
-    """Central differences along the second-last axis of (..., N, 2 or 3): the step that each point stands for."""
-    step = np.empty_like(path)
-    step[..., 1:-1, :] = 0.5 * (path[..., 2:, :] - path[..., :-2, :])
-    step[..., 0, :] = path[..., 1, :] - path[..., 0, :]
-    step[..., -1, :] = path[..., -1, :] - path[..., -2, :]
-    return step
-
-
-def smooth_closed(points: Points, times: int = 3) -> Points:
-    """A closed Catmull-Rom spline through the points (N, 2), `times` points for each."""
-    before, after, next_but_one = (np.roll(points, shift, axis=0) for shift in (1, -1, -2))
-    t = (np.arange(times) / times)[:, None, None]
-    curve = 0.5 * (
-        2 * points
-        + t * (after - before)
-        + t**2 * (2 * before - 5 * points + 4 * after - next_but_one)
-        + t**3 * (3 * points - before - 3 * after + next_but_one)
-    )
-    return curve.transpose(1, 0, 2).reshape(-1, 2)
 
 
 def _ellipse(
@@ -255,14 +203,19 @@ class Canvas:
 
     def tube(self, path: Points, radius: float | Points) -> Band:
         """A full tube along the path (N, 2), chest's unit; radius one or (N,). Splats to its path length, same unit."""
-        points = along(path, 0.85 * self.pixel)
-        radii = np.full(len(points), radius) if np.ndim(radius) == 0 else spread(np.asarray(radius), len(points))
-        tangent = tangents(points)
-        length = np.hypot(tangent[:, 0], tangent[:, 1])
-        half = tangent[:, ::-1] * (radii / length)[:, None]
-        half[:, 0] *= -1
-        length[[0, -1]] *= 0.5
-        return self.strip(points, half, np.pi * radii**2 * length, round_profile)
+        return self.tubes([path], [radius])[0]
+
+    def tubes(self, paths: Sequence[Points], radii: Sequence[float | Points]) -> list[Band]:
+        """Several tubes; together they take little longer than one."""
+        fine = resampled(paths, 0.85 * self.pixel)
+        radius = fine.spread(radii)
+        run = fine.tangents()
+        length = np.hypot(run[:, 0], run[:, 1])
+        half = across(run, radius / length)
+        length[fine.first] *= 0.5
+        length[fine.last] *= 0.5
+        volume = np.pi * radius**2 * length
+        return [self.strip(fine.points[part], half[part], volume[part], round_profile) for part in fine.parts()]
 
     def strip(self, path: Points, half_width: Points, volume: Points, profile: Profile) -> Band:
         """A bent band of grains that lie closer than pixels; the arguments are those of `Band`."""

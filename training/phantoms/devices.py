@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training.phantoms.canvas import bezier, smoothstep
+from training.phantoms.canvas import smoothstep
+from training.phantoms.curves import bezier
 from training.phantoms.scene import Scene, side_of
 from training.phantoms.shape_model import Points
 from training.phantoms.strokes import Band

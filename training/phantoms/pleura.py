@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from training.phantoms.anatomy import SIDES
-from training.phantoms.canvas import Grid, smooth_closed, smoothstep
+from training.phantoms.canvas import Grid, smoothstep
+from training.phantoms.curves import smooth_closed
 from training.phantoms.scene import Scene, side_of
 
 __all__ = ["draw_effusion", "draw_pneumothorax", "draw_thickening"]

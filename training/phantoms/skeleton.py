@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from training.phantoms.anatomy import SIDES
-from training.phantoms.canvas import Grid, along, bezier, positive, smooth_closed, smoothstep, spread, tangents
+from training.phantoms.canvas import Grid, positive, smoothstep
+from training.phantoms.curves import across, bezier, resampled, smooth_closed, tangents
 from training.phantoms.scene import Scene
 from training.phantoms.shape_model import Points
 from training.phantoms.strokes import Band, Floats
@@ -18,7 +20,9 @@ __all__ = ["add_skeleton"]
 def add_skeleton(scene: Scene, rng: np.random.Generator) -> None:
     """Draw all bones into the scene."""
     strength = float(np.clip(1.05 - 0.004 * (scene.build.age - 40) + rng.normal(0, 0.06), 0.75, 1.25))
-    long = scene.canvas.splat(*_ribs(scene, rng), *_clavicles(scene, rng), *_shoulders(scene, rng))
+    ribs = _ribs(scene, rng)
+    others = _long_bones(scene, _clavicles(scene, rng) + _shoulders(scene, rng))
+    long = scene.canvas.splat(*ribs, *others)
     bones = _edge_on(scene, scene.canvas.blur(long, max(scene.cm(0.05), 0.55 * scene.canvas.pixel)))
     bones += _flat_bones(scene)
     part = scene.canvas.columns(scene.chest.middle - 0.125, scene.chest.middle + 0.125)
@@ -93,25 +97,38 @@ def _half_cage(scene: Scene, side: str, jitter: Points, drop: float, bend: float
     return canvas.strip(path, half_width, area.ravel(), Shell(0.36, 0.085, 0.26))
 
 
-def _bone_tube(scene: Scene, path: Points, radius: Points, cortex: float, weight: float) -> Band:
-    """A long bone in the plane of the image; radius (N,) in cm along the path."""
-    fine = along(path, 0.85 * scene.canvas.pixel)
-    at = np.arange(len(fine)) / (len(fine) - 1)
-    radii = spread(radius, len(fine))
-    end = np.minimum(at, 1 - at) * np.hypot(*np.diff(path, axis=0).T).sum() * scene.build.cm / radii
+@dataclass(frozen=True, slots=True, eq=False)
+class LongBone:
+    """A bone in the plane of the image: its path, radii in cm at even steps along it, cortex in cm, share of bone."""
+
+    path: Points
+    radii: Sequence[float]
+    cortex: float
+    weight: float
+
+
+def _long_bones(scene: Scene, bones: Sequence[LongBone]) -> list[Band]:
+    """Tubes with a shell, rounded at both ends."""
+    canvas, cm = scene.canvas, scene.build.cm
+    fine = resampled([bone.path for bone in bones], 0.85 * canvas.pixel)
+    radii = fine.spread([np.asarray(bone.radii) for bone in bones])
+    end = np.minimum(fine.at, 1 - fine.at) * fine.each(fine.lengths * cm) / radii
     radii = radii * np.sqrt(np.clip(1 - (1 - np.clip(end, 0.1, 1)) ** 2, 0, 1))
-    tangent = tangents(fine)
-    length = np.hypot(tangent[:, 0], tangent[:, 1])
-    half = tangent[:, ::-1] * (radii / scene.build.cm / length)[:, None]
-    half[:, 0] *= -1
-    profile = Shell(1.0, cortex / float(radii.mean()), 0.3)
-    return scene.canvas.strip(fine, half, weight * length * 2 * radii**2 / scene.build.cm, profile)
+    run = fine.tangents()
+    length = np.hypot(run[:, 0], run[:, 1])
+    half = across(run, radii / cm / length)
+    volume = fine.each([bone.weight for bone in bones]) * length * 2 * radii**2 / cm
+    drawn = []
+    for bone, part in zip(bones, fine.parts(), strict=True):
+        profile = Shell(1.0, bone.cortex / float(radii[part].mean()), 0.3)
+        drawn.append(canvas.strip(fine.points[part], half[part], volume[part], profile))
+    return drawn
 
 
-def _clavicles(scene: Scene, rng: np.random.Generator) -> list[Band]:
+def _clavicles(scene: Scene, rng: np.random.Generator) -> list[LongBone]:
     chest = scene.chest
     rise = rng.normal(0.0, 0.018) - 0.02 * scene.build.supine
-    drawn: list[Band] = []
+    drawn: list[LongBone] = []
     for sign in SIDES.values():
         x, y, skew = chest.middle, chest.top + 0.055, rng.normal(0, 0.008)
         points = [
@@ -122,7 +139,7 @@ def _clavicles(scene: Scene, rng: np.random.Generator) -> list[Band]:
             (0.36, -0.015 + rise + skew),
         ]
         path = bezier([(x + sign * dx, y + dy) for dx, dy in points])
-        drawn.append(_bone_tube(scene, path, np.array([1.05, 0.75, 0.65, 0.65, 0.85]), 0.16, 1.0))
+        drawn.append(LongBone(path, [1.05, 0.75, 0.65, 0.65, 0.85], 0.16, 1.0))
     return drawn
 
 
@@ -160,11 +177,11 @@ def _fraction(value: Grid) -> Grid:
     return value - np.floor(value)
 
 
-def _shoulders(scene: Scene, rng: np.random.Generator) -> list[Band]:
+def _shoulders(scene: Scene, rng: np.random.Generator) -> list[LongBone]:
     """Borders and spines of the shoulder blades, and the arms' bones."""
     chest = scene.chest
     over = _turned_in(scene)
-    drawn: list[Band] = []
+    drawn: list[LongBone] = []
     for sign in SIDES.values():
         x, y, swing = chest.middle, chest.top, rng.normal(0, 0.015)
         outer = [(0.335 - over, 0.085), (0.35 - over, 0.14), (0.33 - over, 0.22), (0.31 - over, 0.33)]
@@ -176,7 +193,7 @@ def _shoulders(scene: Scene, rng: np.random.Generator) -> list[Band]:
             (shaft, [2.6, 1.9, 1.3, 1.15, 1.1, 1.1, 1.1], 0.3, 0.40),
         ):
             path = bezier([(x + sign * dx, y + dy) for dx, dy in points])
-            drawn.append(_bone_tube(scene, path, np.array(radii), cortex, weight))
+            drawn.append(LongBone(path, radii, cortex, weight))
     return drawn
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from training.phantoms.anatomy import SIDES, Build, Chest
-from training.phantoms.canvas import Canvas, Grid, positive, smooth_closed, smoothstep
+from training.phantoms.canvas import Canvas, Grid, positive, smoothstep
+from training.phantoms.curves import smooth_closed
 from training.phantoms.scene import AERATED, Scene
 from training.phantoms.shape_model import Points
 
@@ -190,11 +191,12 @@ def _airways(scene: Scene, rng: np.random.Generator) -> None:
     carina = chest.top + 0.20 + rng.normal(0, 0.008)
     bend = chest.middle + rng.normal(-0.004, 0.003)
     trachea = np.array([(chest.middle, chest.top - 0.25), (bend, chest.top), (bend - 0.003, carina)])
-    gas = [canvas.tube(trachea, scene.cm(0.85))]
+    paths = [trachea]
     for side, sign in SIDES.items():
         hilum = chest.hilum(side)
         end = (hilum[0] * 0.75 + bend * 0.25, min(hilum[1], carina + 0.05 + 0.015 * (sign > 0)))
-        gas.append(canvas.tube(np.array([(bend, carina - 0.004), end]), scene.cm(0.55)))
+        paths.append(np.array([(bend, carina - 0.004), end]))
+    gas = canvas.tubes(paths, [scene.cm(radius) for radius in (0.85, 0.55, 0.55)])
     where, path = canvas.softened(*canvas.splat_part(*gas))
     path *= np.float32(scene.build.cm)
     path *= 1 - 0.8 * (scene.lung["right"][where] + scene.lung["left"][where])

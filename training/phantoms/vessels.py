@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from training.phantoms.anatomy import SIDES
-from training.phantoms.canvas import bezier
+from training.phantoms.curves import bezier
 from training.phantoms.scene import Scene
 from training.phantoms.shape_model import Points
-from training.phantoms.strokes import Band, Pieces, round_profile
+from training.phantoms.strokes import Pieces, round_profile
 
 __all__ = ["Tree", "add_vessels", "grow"]
 
@@ -146,11 +146,13 @@ def lung_tree(scene: Scene, rng: np.random.Generator, side: str) -> Tree:
 def add_vessels(scene: Scene, rng: np.random.Generator) -> None:
     """Draw hila and trees; what leaves the lungs is cut off, and they fade before they reach the pleura."""
     canvas = scene.canvas
-    vessels: list[Band | Pieces] = []
+    vessels: list[Pieces] = []
     airways: list[Pieces] = []
+    hila: list[tuple[Points, Points]] = []
     for side in SIDES:
         tree = lung_tree(scene, rng, side)
-        vessels += tree_dust(scene, tree) + _hilum(scene, rng, side)
+        vessels += tree_dust(scene, tree)
+        hila += _hilum(scene, rng, side)
         large = tree.generation < 4
         parts = (tree.start + 0.006, tree.end + 0.006, tree.radius * 1.5, tree.generation)
         airways += tree_dust(scene, Tree(*(part[large] for part in parts)))
@@ -158,7 +160,8 @@ def add_vessels(scene: Scene, rng: np.random.Generator) -> None:
     scene.bronchi[where] += part
     between = np.abs(canvas.x - np.float32(scene.chest.middle)) < 0.13
     room = canvas.blur(np.maximum(scene.lungs, between), 0.016)
-    where, part = canvas.splat_part(*vessels)
+    paths, radii = zip(*hila, strict=True)
+    where, part = canvas.splat_part(*vessels, *(band.times(scene.build.cm) for band in canvas.tubes(paths, radii)))
     inside = room[where] * np.float32(2.2)
     inside -= np.float32(1.1)
     part *= np.clip(inside, 0, 1, out=inside)
@@ -169,8 +172,8 @@ def add_vessels(scene: Scene, rng: np.random.Generator) -> None:
     scene.vessels[where] += part
 
 
-def _hilum(scene: Scene, rng: np.random.Generator, side: str) -> list[Band]:
-    """The pulmonary artery and its branches up and down, as dust in cm."""
+def _hilum(scene: Scene, rng: np.random.Generator, side: str) -> list[tuple[Points, Points]]:
+    """The pulmonary artery and its branches up and down: paths, and radii at their ends."""
     sign, root = SIDES[side], scene.chest.hilum(side)
     down = rng.uniform(0.09, 0.13)
     path = bezier(
@@ -178,6 +181,4 @@ def _hilum(scene: Scene, rng: np.random.Generator, side: str) -> list[Band]:
     )
     up = bezier([(root[0] + sign * x, root[1] + y) for x, y in ((-0.01, 0.0), (0.02, -0.02), (0.03, -0.075))])
     big = scene.cm(rng.uniform(0.65, 0.9))
-    dust = [scene.canvas.tube(path, np.linspace(1.05, 0.45, len(path)) * big)]
-    dust.append(scene.canvas.tube(up, np.linspace(0.75, 0.3, len(up)) * big))
-    return [band.times(scene.build.cm) for band in dust]
+    return [(path, np.array([1.05, 0.45]) * big), (up, np.array([0.75, 0.3]) * big)]
