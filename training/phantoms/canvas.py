@@ -85,7 +85,14 @@ class Canvas:
         return self.pose.apply(np.asarray(points, np.float64)) * self.size
 
     def coverage(self, polygon: Points) -> Grid:
-        """The share of each pixel, 0..1, inside the closed polygon (N, 2): signed areas summed along the rows."""
+        """The share of each pixel, 0..1, inside the closed polygon (N, 2)."""
+        drawn = self.zeros()
+        where, part = self.coverage_part(polygon)
+        drawn[where] = part
+        return drawn
+
+    def coverage_part(self, polygon: Points) -> tuple[Part, Grid]:
+        """`coverage`, from the polygon's first column to the picture's last: signed areas summed along the rows."""
         n = self.size
         closed = np.concatenate([polygon, polygon[:1]])
         x, y = along(self.pixels(closed), 0.4).T
@@ -107,12 +114,11 @@ class Canvas:
         amount = np.concatenate([*part, rise[0] - part[0], rise[1] - part[1]])
         inside = np.bincount(where, amount, high * (wide + 1)).astype(np.float32).reshape(high, wide + 1)[:, :wide]
         # The sum along a row is what it is from the outline's last column on, and 0 before its first.
-        inside = np.abs(np.cumsum(inside, axis=1))
-        np.clip(inside, 0, 1, out=inside)
-        drawn = self.zeros()
-        drawn[top : top + high, left:right] = inside
-        drawn[top : top + high, right:] = inside[:, -1:]
-        return drawn
+        drawn = np.empty((high, n - left), np.float32)
+        summed = np.cumsum(inside, axis=1, out=drawn[:, :wide])
+        np.clip(np.abs(summed, out=summed), 0, 1, out=summed)
+        drawn[:, wide:] = summed[:, -1:]
+        return np.s_[top : top + high, left:n], drawn
 
     def splat(self, *bands: Band | Pieces) -> Grid:
         """Mean thickness that the bands' volumes (chest's unit^2 x thickness) make in each pixel."""
@@ -217,7 +223,9 @@ class Canvas:
         volume = np.pi * radius**2 * length
         return [self.strip(fine.points[part], half[part], volume[part], round_profile) for part in fine.parts()]
 
-    def strip(self, path: Points, half_width: Points, volume: Points, profile: Profile) -> Band:
+    def strip(
+        self, path: Points, half_width: Points, volume: Points, profile: Profile, *, own: bool = False
+    ) -> Band:
         """A bent band of grains that lie closer than pixels; the arguments are those of `Band`."""
         widest = 2 * math.sqrt(float(np.square(half_width).sum(1).max())) / self.pixel
-        return Band(path, half_width, volume, min(max(math.ceil(widest), 1), 400), profile)
+        return Band(path, half_width, volume, min(max(math.ceil(widest), 1), 400), profile, own)

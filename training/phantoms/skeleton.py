@@ -24,7 +24,7 @@ def add_skeleton(scene: Scene, rng: np.random.Generator) -> None:
     others = _long_bones(scene, _clavicles(scene, rng) + _shoulders(scene, rng))
     long = scene.canvas.splat(*ribs, *others)
     bones = _edge_on(scene, scene.canvas.blur(long, max(scene.cm(0.05), 0.55 * scene.canvas.pixel)))
-    bones += _flat_bones(scene)
+    _add_flat_bones(scene, bones)
     part = scene.canvas.columns(scene.chest.middle - 0.125, scene.chest.middle + 0.125)
     if part.stop > part.start:
         bones[:, part] += _spine(scene, rng, part)
@@ -53,7 +53,14 @@ class Shell:
         """At places -1..1 across the tube."""
         inside = np.float32(np.clip(1 - self.cortex / self.radius, 0.05, 0.95))
         full, core = np.float32(2 * self.radius), np.float32(2 * self.radius * (1 - self.marrow) * inside)
-        return full * np.sqrt(1 - across * across) - core * np.sqrt(np.clip(1 - (across / inside) ** 2, 0, None))
+        outer, inner = across * across, across / inside
+        np.sqrt(np.subtract(1, outer, out=outer), out=outer)
+        inner *= inner
+        np.sqrt(positive(np.subtract(1, inner, out=inner)), out=inner)
+        outer *= full
+        inner *= core
+        outer -= inner
+        return outer
 
 
 _RIBS = np.arange(12)
@@ -121,7 +128,7 @@ def _long_bones(scene: Scene, bones: Sequence[LongBone]) -> list[Band]:
     drawn = []
     for bone, part in zip(bones, fine.parts(), strict=True):
         profile = Shell(1.0, bone.cortex / float(radii[part].mean()), 0.3)
-        drawn.append(canvas.strip(fine.points[part], half[part], volume[part], profile))
+        drawn.append(canvas.strip(fine.points[part], half[part], volume[part], profile, own=True))
     return drawn
 
 
@@ -202,11 +209,10 @@ def _turned_in(scene: Scene) -> float:
     return 0.045 if scene.build.supine else 0.0
 
 
-def _flat_bones(scene: Scene) -> Grid:
+def _add_flat_bones(scene: Scene, bones: Grid) -> None:
     """The plates of the shoulder blades."""
     chest, canvas = scene.chest, scene.canvas
     over = _turned_in(scene)
-    drawn = canvas.zeros()
     for sign in SIDES.values():
         corners = [
             (0.335, 0.075),
@@ -218,5 +224,6 @@ def _flat_bones(scene: Scene) -> Grid:
             (0.275, 0.05),
         ]
         blade = np.array([(chest.middle + sign * (dx - over), chest.top + dy) for dx, dy in corners])
-        drawn += np.float32(0.2) * canvas.coverage(smooth_closed(blade, 6))
-    return drawn
+        where, part = canvas.coverage_part(smooth_closed(blade, 6))
+        part *= np.float32(0.2)
+        bones[where] += part

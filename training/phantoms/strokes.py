@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,7 @@ class Band:
         volume: (S,), what each sample stands for: true (not projected) length times width, times a thickness.
         count: grains across it at each place.
         profile: thickness across the band.
+        own: the profile is this band's alone, and not worth keeping a table of.
     """
 
     path: Points
@@ -54,6 +55,7 @@ class Band:
     volume: Points
     count: int
     profile: Profile
+    own: bool = False
 
     def times(self, factor: float) -> Self:
         """The same band, that much denser."""
@@ -86,6 +88,7 @@ class Pieces:
     steps: int
     count: int
     profile: Profile
+    own: ClassVar[bool] = False
 
     def laid(self, turn: Points, shift: Points) -> Laid:
         """See `Band`: worked out at the pieces' ends, and only then at each sample."""
@@ -97,7 +100,7 @@ class Pieces:
         return path.reshape(2, -1).astype(np.float32), half, grain
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _across(count: int, places: int) -> Floats:
     """Where grains lie across a band (count, places).
 
@@ -107,9 +110,18 @@ def _across(count: int, places: int) -> Floats:
     return ((np.arange(count)[:, None] + shift) / count * 2 - 1).astype(np.float32)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _thickness(count: int, places: int, profile: Profile) -> Floats:
     return profile(_across(count, places))
+
+
+def _table(band: Band | Pieces, samples: int) -> tuple[Floats, Floats]:
+    """Where the grains lie across the band, and how thick it is there: (count, samples)."""
+    places = 1 << (samples - 1).bit_length()  # so that few tables serve all
+    across = _across(band.count, places)[:, :samples]
+    if band.own:
+        return across, band.profile(across)
+    return across, _thickness(band.count, places, band.profile)[:, :samples]
 
 
 def grains(bands: Sequence[Band | Pieces], turn: Points, shift: Points) -> tuple[Floats, Floats, Floats]:
@@ -121,9 +133,7 @@ def grains(bands: Sequence[Band | Pieces], turn: Points, shift: Points) -> tuple
     for band, (path, half, grain) in zip(bands, laid, strict=True):
         shape = band.count, len(grain)
         part = slice(done, done + shape[0] * shape[1])
-        places = 1 << (shape[1] - 1).bit_length()  # so that few tables serve all
-        across = _across(shape[0], places)[:, : shape[1]]
-        thickness = _thickness(shape[0], places, band.profile)[:, : shape[1]]
+        across, thickness = _table(band, shape[1])
         for out, middle, edge in ((x, path[0], half[0]), (y, path[1], half[1])):
             row = np.multiply(across, edge, out=out[part].reshape(shape))
             row += middle
