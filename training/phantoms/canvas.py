@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from training.phantoms.curves import across, along, resampled
-from training.phantoms.filters import Grid, blurred, enlarged, width_step
+from training.phantoms.filters import Grid, Part, blurred, blurred_part, enlarged, width_step
 from training.phantoms.shape_model import Points, Similarity
-from training.phantoms.strokes import Band, Part, Pieces, Profile, grains, round_profile, splatted
+from training.phantoms.strokes import Band, Pieces, Profile, grains, round_profile, splatted
 
 __all__ = ["Canvas", "Grid", "positive", "smoothstep"]
 
@@ -72,9 +72,11 @@ class Canvas:
         at = (np.arange(size) + 0.5) / size
         inverse = pose.rotation.T / pose.scale
         base = -pose.shift @ inverse
-        columns, rows = np.outer(at, inverse[0]) + base, np.outer(at, inverse[1])
-        self.x = (columns[None, :, 0] + rows[:, None, 0]).astype(np.float32)
-        self.y = (columns[None, :, 1] + rows[:, None, 1]).astype(np.float32)
+        columns, rows = np.outer(inverse[0], at) + base[:, None], np.outer(inverse[1], at)
+        self.x, self.y = (
+            np.add(columns[i], rows[i][:, None], out=np.empty((size, size), np.float32), casting="same_kind")
+            for i in (0, 1)
+        )
 
     def zeros(self) -> Grid:
         """A grid of nothing."""
@@ -139,6 +141,10 @@ class Canvas:
         """Gaussian blur; `sigma` in the chest's unit. Widths under an eighth of a pixel change nothing."""
         return blurred(grid, width_step(sigma / self.pixel))
 
+    def blur_part(self, grid: Grid, sigma: float, filled: Part, wanted: Part) -> Grid:
+        """`blur` in the part `wanted`, of a grid that is 0 outside the part `filled`."""
+        return blurred_part(grid, width_step(sigma / self.pixel), filled, wanted)
+
     def softened(self, where: Part, part: Grid) -> tuple[Part, Grid]:
         """A part of the picture, 0 around it, blurred by 0.6 of a pixel."""
         (top, bottom), (left, right) = ((at.start, at.stop) for at in where)
@@ -167,10 +173,10 @@ class Canvas:
         return _ellipse(self.x, self.y, centre, radii, angle, lift)
 
     def disc_part(
-        self, centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0
+        self, centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0, reach: float = 1.0
     ) -> tuple[Part, Grid]:
-        """`disc`, of the part of the picture around it: what is left out is all outside the figure."""
-        where = self.around(centre, max(radii))
+        """`disc`, of the part of the picture around it: what is left out lies beyond `reach` radii."""
+        where = self.around(centre, reach * max(radii))
         return where, _ellipse(self.x[where], self.y[where], centre, radii, angle, 0.0)
 
     def sphere(self, centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0) -> Grid:

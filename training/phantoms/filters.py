@@ -8,9 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
-__all__ = ["Grid", "blur_matrix", "blurred", "enlarged", "width_step"]
+__all__ = ["Grid", "Part", "blur_matrix", "blurred", "blurred_part", "enlarged", "width_step"]
 
 Grid = npt.NDArray[np.float32]
+
+Part = tuple[slice, slice]
+"""Rows and columns of a picture."""
 
 _NARROW = 0.7
 _WIDE = 3.0
@@ -46,6 +49,15 @@ def blurred(grid: Grid, step: int) -> Grid:
         return _in_blocks(grid, _blocks(len(grid), step))
     spread, gather = _wide_gauss(len(grid), step)
     return spread @ (gather @ grid @ gather.T) @ spread.T
+
+
+def blurred_part(grid: Grid, step: int, filled: Part, wanted: Part) -> Grid:
+    """What `blurred` gives in the part `wanted`, of a picture that is 0 outside the part `filled`."""
+    if _width(step) < _WIDE:
+        return blurred(grid, step)[wanted]
+    spread, gather = _wide_gauss(len(grid), step)
+    (down, across), (rows, columns) = filled, wanted
+    return spread[rows] @ (gather[:, down] @ grid[filled] @ gather[:, across].T) @ spread[columns].T
 
 
 def blur_matrix(size: int, step: int) -> Grid:

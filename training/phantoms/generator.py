@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from cxredge.result import LABELS, STRUCTURES
 from training.errors import bad
-from training.phantoms.anatomy import cardiothoracic_ratio, chest_of, draw_build, draw_contours
+from training.phantoms.anatomy import Build, cardiothoracic_ratio, chest_of, draw_build, draw_contours
 from training.phantoms.canvas import Canvas
-from training.phantoms.detector import Exposed, develop, draw_exposure, expose
+from training.phantoms.detector import Exposed, Exposure, develop, draw_exposure, expose
 from training.phantoms.devices import add_devices, add_marker
 from training.phantoms.findings import deform, draw_findings, stream
 from training.phantoms.sampler import sample_findings
@@ -184,8 +184,8 @@ def _undeveloped(scene: Scene, exposed: Exposed, facts: dict[str, Any]) -> Undev
     organs = {"left_lung": scene.lung["left"], "right_lung": scene.lung["right"], "heart": scene.heart}
     rotation = scene.canvas.pose.rotation
     parameters = facts | {
-        "build": asdict(scene.build),
-        "exposure": asdict(exposed.exposure),
+        "build": _told(scene.build),
+        "exposure": _told(exposed.exposure),
         "cardiothoracic_ratio": cardiothoracic_ratio(scene.chest.contours),
         "turned_degrees": float(np.degrees(np.arctan2(rotation[0, 1], rotation[0, 0]))),
         "view": "AP" if scene.build.supine else "PA",
@@ -203,6 +203,11 @@ def _undeveloped(scene: Scene, exposed: Exposed, facts: dict[str, Any]) -> Undev
         spacing=float(10 * scene.canvas.pixel * scene.build.cm),
         parameters=parameters,
     )
+
+
+def _told(facts: Build | Exposure) -> dict[str, Any]:
+    """As `asdict`, which is slow, of numbers and tuples of them."""
+    return {field.name: getattr(facts, field.name) for field in fields(facts)}
 
 
 def finished(drawn: Undeveloped, stored: npt.NDArray[np.uint16]) -> Phantom:

@@ -10,10 +10,10 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from training.phantoms.filters import Grid
+from training.phantoms.filters import Grid, Part
 from training.phantoms.shape_model import Points
 
-__all__ = ["Band", "Floats", "Laid", "Part", "Pieces", "Profile", "even", "grains", "round_profile", "splatted"]
+__all__ = ["Band", "Floats", "Laid", "Pieces", "Profile", "even", "grains", "round_profile", "splatted"]
 
 Floats = npt.NDArray[np.float32]
 Profile = Callable[[Floats], Floats]
@@ -29,9 +29,6 @@ def even(across: Floats) -> Floats:
     """The same thickness everywhere."""
     return np.ones_like(across)
 
-
-Part = tuple[slice, slice]
-"""Rows and columns of a picture."""
 
 Laid = tuple[Floats, Floats, Floats]
 """Middle line (2, S), from there to the edge (2, S), and the volume of a grain (S,): S samples of a band."""
