@@ -153,15 +153,15 @@ class Canvas:
         wider[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = part
         return (rows, columns), blurred(wider, width_step(0.6))
 
-    def noise(self, rng: np.random.Generator, scale: float) -> Grid:
+    def noise(self, rng: np.random.Generator, scale: float, where: Part | None = None) -> Grid:
         """Smooth Gaussian noise of mean 0 and variance 1 whose structures are about `scale` (chest's unit) wide.
 
-        The same generator gives the same pattern at every size of the image.
+        The same generator gives the same pattern at every size of the image; `where` gives a part of it.
         """
         # In steps of a tenth, so that few matrices serve all phantoms.
         nodes = round(1.1 ** round(math.log(1.6 / (scale * self.pose.scale)) / math.log(1.1)))
         nodes = min(max(nodes, 2), 4096) + 3
-        return enlarged(rng.standard_normal((nodes, nodes), dtype=np.float32), self.size)
+        return enlarged(rng.standard_normal((nodes, nodes), dtype=np.float32), self.size, where)
 
     def disc(
         self, centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0, lift: Grid | float = 0.0

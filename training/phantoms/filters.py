@@ -72,12 +72,13 @@ def blur_matrix(size: int, step: int) -> Grid:
     return spread @ gather
 
 
-def enlarged(nodes: Grid, size: int) -> Grid:
-    """A square of nodes as a smooth picture of `size` pixels a side; white noise keeps its variance."""
+def enlarged(nodes: Grid, size: int, where: Part | None = None) -> Grid:
+    """A square of nodes as a smooth picture of `size` pixels a side, or a part of it; white noise keeps its variance."""
     matrix = _enlarge(size, len(nodes))
+    rows, columns = (matrix, matrix) if where is None else (matrix[where[0]], matrix[where[1]])
     # Sparse times dense is fast only from the left.
-    down: Grid = matrix @ nodes
-    across: Grid = matrix @ np.ascontiguousarray(down.T)
+    down: Grid = rows @ nodes
+    across: Grid = columns @ np.ascontiguousarray(down.T)
     return np.ascontiguousarray(across.T)
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from training.phantoms.anatomy import SIDES, Build, Chest
 from training.phantoms.canvas import Canvas, Grid, smoothstep
+from training.phantoms.strokes import Pieces
 
 __all__ = ["AERATED", "Drawn", "Scene"]
 
@@ -43,7 +44,7 @@ class Scene:
         share: air's share of that path.
         clear: 1 where the lung is free of fluid, 0 where all its air is replaced.
         vessels: path through vessels within the lungs, cm.
-        bronchi: path through open airways, cm; seen only where the lung around them is filled.
+        airways: the open bronchi; seen, and drawn, only where the lung around them is filled.
         tissue: further soft tissue, cm; may be negative (gas outside the lungs).
         bone, metal: cm.
     """
@@ -59,10 +60,10 @@ class Scene:
     share: Grid
     clear: Grid
     vessels: Grid
-    bronchi: Grid
     tissue: Grid
     bone: Grid
     metal: Grid
+    airways: list[Pieces] = field(default_factory=list)
     drawn: list[Drawn] = field(default_factory=list)
 
     @property
@@ -108,12 +109,9 @@ class Scene:
     def attenuation(self) -> Grid:
         """The line integral of the attenuation coefficient at each pixel: no unit, at least 0."""
         soft = self.body + self.tissue
-        # A vessel displaces air, so it vanishes where there is none; a bronchus shows only against filled lung.
-        bronchi = np.minimum(self.bronchi, 0.25 * self.depth)
-        bronchi *= self.share
-        bronchi *= 1 - self.clear
-        soft -= bronchi
-        # Air less vessels: the share and what is clear of it are common to both.
+        if self.airways and float(self.clear.min()) < 1:
+            self._open_airways(soft)
+        # A vessel displaces air, so it vanishes where there is none.
         air = self.depth - np.minimum(self.vessels, self.depth)
         air *= self.share
         air *= self.clear
@@ -123,6 +121,14 @@ class Scene:
         soft += BONE * self.bone
         soft += METAL * self.metal
         return soft
+
+    def _open_airways(self, soft: Grid) -> None:
+        """Take the air in the bronchi out of lung that is filled."""
+        where, path = self.canvas.splat_part(*self.airways)
+        path = np.minimum(path, 0.25 * self.depth[where])
+        path *= self.share[where]
+        path *= 1 - self.clear[where]
+        soft[where] -= path
 
 
 def side_of(rng: np.random.Generator, left: float = 0.5) -> str:

@@ -23,7 +23,7 @@ def empty_scene(canvas: Canvas, chest: Chest, build: Build, rng: np.random.Gener
     zeros = canvas.zeros
     return Scene(
         canvas, chest, build, body, _rim(canvas, chest), lung, heart, depth, _share(canvas, rng), zeros() + 1,
-        vessels=zeros(), bronchi=zeros(), tissue=zeros(), bone=zeros(), metal=zeros(),
+        vessels=zeros(), tissue=zeros(), bone=zeros(), metal=zeros(),
     )  # fmt: skip
 
 

@@ -147,7 +147,6 @@ def add_vessels(scene: Scene, rng: np.random.Generator) -> None:
     """Draw hila and trees; what leaves the lungs is cut off, and they fade before they reach the pleura."""
     canvas = scene.canvas
     vessels: list[Pieces] = []
-    airways: list[Pieces] = []
     hila: list[tuple[Points, Points]] = []
     for side in SIDES:
         tree = lung_tree(scene, rng, side)
@@ -155,9 +154,7 @@ def add_vessels(scene: Scene, rng: np.random.Generator) -> None:
         hila += _hilum(scene, rng, side)
         large = tree.generation < 4
         parts = (tree.start + 0.006, tree.end + 0.006, tree.radius * 1.5, tree.generation)
-        airways += tree_dust(scene, Tree(*(part[large] for part in parts)))
-    where, part = canvas.splat_part(*airways)
-    scene.bronchi[where] += part
+        scene.airways += tree_dust(scene, Tree(*(part[large] for part in parts)))
     between = np.abs(canvas.x - np.float32(scene.chest.middle)) < 0.13
     room = canvas.blur(np.maximum(scene.lungs, between), 0.016)
     paths, radii = zip(*hila, strict=True)
