@@ -143,15 +143,12 @@ class Canvas:
 
     def blur_part(self, grid: Grid, sigma: float, filled: Part, wanted: Part) -> Grid:
         """`blur` in the part `wanted`, of a grid that is 0 outside the part `filled`."""
-        return blurred_part(grid, width_step(sigma / self.pixel), filled, wanted)
+        return blurred_part(grid[filled], self.size, width_step(sigma / self.pixel), filled, wanted)
 
     def softened(self, where: Part, part: Grid) -> tuple[Part, Grid]:
         """A part of the picture, 0 around it, blurred by 0.6 of a pixel."""
-        (top, bottom), (left, right) = ((at.start, at.stop) for at in where)
-        rows, columns = (slice(max(first - 2, 0), min(last + 2, self.size)) for first, last in ((top, bottom), (left, right)))
-        wider = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.float32)
-        wider[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = part
-        return (rows, columns), blurred(wider, width_step(0.6))
+        rows, columns = (slice(max(at.start - 2, 0), min(at.stop + 2, self.size)) for at in where)
+        return (rows, columns), blurred_part(part, self.size, width_step(0.6), where, (rows, columns))
 
     def noise(self, rng: np.random.Generator, scale: float, where: Part | None = None) -> Grid:
         """Smooth Gaussian noise of mean 0 and variance 1 whose structures are about `scale` (chest's unit) wide.

@@ -37,27 +37,26 @@ def _width(step: int) -> float:
 
 
 def blurred(grid: Grid, step: int) -> Grid:
-    """The square picture blurred by a Gaussian of that `width_step`. What lies outside repeats the border.
-
-    Widths below 0.7 pixels also take a part of a picture.
-    """
+    """The square picture blurred by a Gaussian of that `width_step`. What lies outside repeats the border."""
     if step <= 0:
         return grid
-    if _width(step) < _NARROW:
-        return _few_taps(grid, _width(step))
     if _width(step) < _WIDE:
         return _in_blocks(grid, _blocks(len(grid), step))
     spread, gather = _wide_gauss(len(grid), step)
     return spread @ (gather @ grid @ gather.T) @ spread.T
 
 
-def blurred_part(grid: Grid, step: int, filled: Part, wanted: Part) -> Grid:
-    """What `blurred` gives in the part `wanted`, of a picture that is 0 outside the part `filled`."""
-    if _width(step) < _WIDE:
-        return blurred(grid, step)[wanted]
-    spread, gather = _wide_gauss(len(grid), step)
+def blurred_part(grid: Grid, size: int, step: int, filled: Part, wanted: Part) -> Grid:
+    """What `blurred` gives in the part `wanted`, of a picture of `size` that is 0 outside the part `filled`.
+
+    `grid` is the part that is filled.
+    """
     (down, across), (rows, columns) = filled, wanted
-    return spread[rows] @ (gather[:, down] @ grid[filled] @ gather[:, across].T) @ spread[columns].T
+    if _width(step) < _WIDE:
+        matrix = blur_matrix(size, step)
+        return matrix[rows, down] @ grid @ matrix[columns, across].T
+    spread, gather = _wide_gauss(size, step)
+    return spread[rows] @ (gather[:, down] @ grid @ gather[:, across].T) @ spread[columns].T
 
 
 def blur_matrix(size: int, step: int) -> Grid:
@@ -65,7 +64,7 @@ def blur_matrix(size: int, step: int) -> Grid:
     if step <= 0:
         return np.eye(size, dtype=np.float32)
     if _width(step) < _NARROW:
-        return _taps_matrix(size, _width(step))
+        return _few_taps(size, step)
     if _width(step) < _WIDE:
         return _gauss(size, step)
     spread, gather = _wide_gauss(size, step)
@@ -93,8 +92,8 @@ def _in_blocks(grid: Grid, blocks: list[Block]) -> Grid:
 
 @lru_cache(maxsize=96)
 def _blocks(size: int, step: int) -> list[Block]:
-    """The matrix of `_gauss` without its zeros."""
-    full, reach = _gauss(size, step), int(np.ceil(_REACH * _width(step)))
+    """The matrix without its zeros."""
+    full, reach = blur_matrix(size, step), int(np.ceil(_REACH * _width(step)))
     blocks = []
     for first in range(0, size, _BLOCK):
         out, into = slice(first, first + _BLOCK), slice(max(first - reach, 0), first + _BLOCK + reach)
@@ -102,39 +101,15 @@ def _blocks(size: int, step: int) -> list[Block]:
     return blocks
 
 
-def _taps(sigma: float) -> Grid:
-    """Weights of a pixel, its neighbours, and the second ones."""
-    weight = np.exp(-0.5 * (np.arange(3) / sigma) ** 2)
-    return (weight / (2 * weight.sum() - 1)).astype(np.float32)
-
-
-def _taps_matrix(size: int, sigma: float) -> Grid:
-    taps, rows = _taps(sigma), np.arange(size)
+@lru_cache(maxsize=48)
+def _few_taps(size: int, step: int) -> Grid:
+    """The matrix for widths at which the second neighbour is the last that counts."""
+    weight = np.exp(-0.5 * (np.arange(3) / _width(step)) ** 2)
+    taps, rows = (weight / (2 * weight.sum() - 1)).astype(np.float32), np.arange(size)
     matrix = np.zeros((size, size), np.float32)
     for away in range(-2, 3):
         np.add.at(matrix, (rows, np.clip(rows + away, 0, size - 1)), taps[abs(away)])
     return matrix
-
-
-def _few_taps(grid: Grid, sigma: float) -> Grid:
-    """For widths at which the second neighbour is the last that counts."""
-    taps, (rows, columns) = _taps(sigma), grid.shape
-    tall = np.empty((rows + 4, columns), np.float32)
-    tall[2:-2], tall[:2], tall[-2:] = grid, grid[0], grid[-1]
-    wide = np.empty((rows, columns + 4), np.float32)
-    wide[:, 2:-2] = _summed([tall[i : i + rows] for i in range(5)], taps)
-    wide[:, :2], wide[:, -2:] = wide[:, 2:3], wide[:, -3:-2]
-    return _summed([wide[:, i : i + columns] for i in range(5)], taps)
-
-
-def _summed(shifted: list[Grid], taps: Grid) -> Grid:
-    total = shifted[0] + shifted[4]
-    total *= taps[2]
-    part = shifted[1] + shifted[3]
-    part *= taps[1]
-    total += part
-    total += np.multiply(shifted[2], taps[0], out=part)
-    return total
 
 
 @lru_cache(maxsize=96)
