@@ -55,6 +55,7 @@ class Places:
         cache: the folder of caches.
         workers: processes that build a cache; None is one a processor.
         say: told what takes long.
+        draw_on: device of torch on which drawn chests are developed; as `device` of `training.phantoms.PhantomPool`.
     """
 
     root: Path | None
@@ -62,6 +63,7 @@ class Places:
     cache: Path
     workers: int | None = None
     say: Callable[[str], None] = print
+    draw_on: str | None = None
 
     def of(self, source: Source) -> Path:
         """The folder of a data set."""
@@ -218,6 +220,7 @@ class OpenedPhantoms:
             say=self._places.say,
             workers=self._places.workers,
             options=self._rest,
+            device=self._places.draw_on,
         )
 
     def samples(self, fold: str, augment: Augment | None = None, seed: int = 0) -> SampleSet:

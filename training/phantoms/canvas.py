@@ -226,9 +226,7 @@ class Canvas:
         volume = np.pi * radius**2 * length
         return [self.strip(fine.points[part], half[part], volume[part], round_profile) for part in fine.parts()]
 
-    def strip(
-        self, path: Points, half_width: Points, volume: Points, profile: Profile, *, own: bool = False
-    ) -> Band:
+    def strip(self, path: Points, half_width: Points, volume: Points, profile: Profile, *, own: bool = False) -> Band:
         """A bent band of grains that lie closer than pixels; the arguments are those of `Band`."""
         widest = 2 * math.sqrt(float(np.square(half_width).sum(1).max())) / self.pixel
         return Band(path, half_width, volume, min(max(math.ceil(widest), 1), 400), profile, own)

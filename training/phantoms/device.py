@@ -61,7 +61,9 @@ class Developer:
 
         with torch.inference_mode(), torch.autocast(torch.device(self._device).type, enabled=False), _exact():
             attenuation, noise = (self._stacked([getattr(p, n) for p in pictures]) for n in ("attenuation", "noise"))
-            blurs = [self._blur(len(pictures[0].noise), steps) for steps in zip(*(p.widths for p in pictures), strict=True)]
+            blurs = [
+                self._blur(len(pictures[0].noise), steps) for steps in zip(*(p.widths for p in pictures), strict=True)
+            ]
             stored = developed(torch, attenuation, noise, self._settings(pictures), blurs)
             # int16 holds 12 bits, and every device can make it.
             return iter(stored.to(torch.int16).cpu().numpy().view(np.uint16))

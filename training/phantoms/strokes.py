@@ -154,7 +154,7 @@ def splatted(x: Floats, y: Floats, volume: Floats, size: int) -> tuple[Part, Gri
     where += x.astype(np.int32)
     where -= top * wide + left
     fine = np.zeros(wide * high, np.float32)
-    np.add.at(fine, where, volume)
+    np.add.at(fine, where.astype(np.intp), volume)
     part = _halved(fine.reshape(high, wide))
     column, row = left // 2, top // 2
     c0, r0, c1, r1 = max(column, 0), max(row, 0), min(column + part.shape[1], size), min(row + part.shape[0], size)
