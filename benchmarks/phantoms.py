@@ -57,7 +57,7 @@ def single(size: int, count: int) -> list[float]:
 
 
 def developed(device: str, size: int, count: int, turns: int) -> list[float]:
-    """Milliseconds an image of each turn, by the clock: a batch from attenuation to stored values, transfers included."""
+    """Milliseconds an image of each turn, by the clock: attenuation to stored values, transfers included."""
     pictures, develop = [draw(seed, size=size).exposed for seed in range(count)], Developer(device)
     times = []
     for _ in range(turns + 1):  # the first turn also works out the matrices

@@ -72,7 +72,7 @@ def blur_matrix(size: int, step: int) -> Grid:
 
 
 def enlarged(nodes: Grid, size: int, where: Part | None = None) -> Grid:
-    """A square of nodes as a smooth picture of `size` pixels a side, or a part of it; white noise keeps its variance."""
+    """A square of nodes as a smooth picture of `size` a side, or a part of it; white noise keeps its variance."""
     matrix = _enlarge(size, len(nodes))
     rows, columns = (matrix, matrix) if where is None else (matrix[where[0]], matrix[where[1]])
     # Sparse times dense is fast only from the left.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,10 @@ from training.data import PhantomDataset
 from training.errors import LeakError
 from training.evaluate.cli import evaluate
 from training.fit.cli import fit
-from training.fit.drawn import _one
+from training.fit.drawn import _options
 from training.fit.sources import Places, _placed, augment_of, folds_of, open_source_of
 from training.methods.base import Options
-from training.phantoms import generate
+from training.phantoms import batch, generate
 from training.recipes import Augment, Optimiser, Source, Stage
 
 SMALL = Options(field=64, crop=64, mask=32, unet_width=4, unet_depth=2, channels=1)
@@ -92,12 +93,24 @@ def test_guessed_hearts_are_learned_from_and_never_scored_on(tmp_path: Path) -> 
 
 def test_severity_is_raised_where_a_recipe_asks() -> None:
     free, severe = (
-        [_one(seed, size=64, options={"devices": False, "least_severity": least}).parameters for seed in range(12)]
+        [one.parameters for one in batch(range(12), size=64, **_options({"devices": False, "least_severity": least}))]
         for least in (1e-9, 0.8)
     )
     assert min(value for told in free for value in told["findings"].values()) < 0.8
     for one, other in zip(free, severe, strict=True):
         assert other["findings"] == {label: max(0.8, value) for label, value in one["findings"].items()}
+
+
+def test_a_cache_of_another_device_is_another_cache(tmp_path: Path) -> None:
+    """Its pictures may differ in their last bit; labels and masks may not."""
+    here = open_source_of(PHANTOMS, places(tmp_path), SMALL).samples("train")
+    said: list[str] = []
+    there = open_source_of(PHANTOMS, replace(places(tmp_path, said), draw_on="cpu"), SMALL).samples("train")
+    assert said == ["drawing 6 phantoms of 64 x 64, pictures on cpu"]
+    for one, other in zip(here, there, strict=True):
+        assert one["image"].numpy() == pytest.approx(other["image"].numpy(), abs=2e-3)
+        assert one["masks"].equal(other["masks"])
+        assert one["labels"].equal(other["labels"])
 
 
 def test_augmentation_leaves_whole_fields_to_the_unet_and_views_to_classifiers() -> None:
