@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cxredge.result import LABELS
+from cxredge.result import LABELS, STRUCTURES
 from training.data import Augment, Box, PhantomDataset
 
 if TYPE_CHECKING:
     from training.phantoms import Phantom
 
-__all__ = ["PhantomSet"]
+__all__ = ["PhantomSet", "draw_one"]
 
 SEVERE = 20171219
 """Keeps the draw of diseases here apart from all that `generate` draws from the same seed."""
@@ -31,9 +31,15 @@ FEW = 64
 
 
 class PhantomSet(PhantomDataset):
-    """Phantoms of consecutive seeds, from disk, as a `SampleSet`. Made by `draw`."""
+    """Phantoms of consecutive seeds, from disk, as a `SampleSet`. Made by `draw`.
+
+    Attributes:
+        boxes: of each phantom.
+        known: of which structures the outlines count; of the others nothing is learned.
+    """
 
     boxes: list[tuple[Box, ...]]
+    known: tuple[bool, ...] = (True,) * len(STRUCTURES)
 
     @classmethod
     def draw(
@@ -96,7 +102,7 @@ class PhantomSet(PhantomDataset):
         """The item of phantom `first_seed + position`."""
         image = self._images[position].astype(np.float32) * np.float32(1 / 65535)
         masks = self._masks[position].astype(np.float32) * np.float32(1 / 255)
-        return self._item(position, image, self._labels[position].tolist(), masks, (True, True, True))
+        return self._item(position, image, self._labels[position].tolist(), masks, self.known)
 
     def describe(self, index: int) -> str:
         """The phantom's seed."""
@@ -129,6 +135,13 @@ def _draw(folder: Path, count: int, size: int, mask: int, phantoms: Iterable[Pha
         masks[place], labels[place] = np.rint(shares * 255), phantom.labels
         boxes.append([(b.label, b.left / size, b.top / size, b.right / size, b.bottom / size) for b in phantom.boxes])
     _keep(folder, {"images": images, "masks": masks, "labels": labels}, boxes)
+
+
+def draw_one(seed: int, *, size: int, options: Mapping[str, Any]) -> Phantom:
+    """A phantom as a set with those options has it."""
+    from training.phantoms import generate
+
+    return generate(seed, size=size, **_options(options))
 
 
 def _options(options: Mapping[str, Any]) -> dict[str, Any]:

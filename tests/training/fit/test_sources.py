@@ -12,15 +12,16 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from cxredge.errors import UsageError
 from training.checkpoint import patient_tag, read
 from training.data import PhantomDataset
 from training.errors import LeakError
 from training.evaluate.cli import evaluate
 from training.fit.cli import fit
-from training.fit.drawn import _options
+from training.fit.drawn import draw_one
 from training.fit.sources import Places, _placed, augment_of, folds_of, open_source_of
 from training.methods.base import Options
-from training.phantoms import batch, generate
+from training.phantoms import generate
 from training.recipes import Augment, Optimiser, Source, Stage
 
 SMALL = Options(field=64, crop=64, mask=32, unet_width=4, unet_depth=2, channels=1)
@@ -49,6 +50,18 @@ def test_phantoms_are_drawn_once_and_are_those_of_their_seeds(tmp_path: Path) ->
     np.testing.assert_array_equal(kept.truth(), np.stack([kept[index]["labels"].numpy() for index in range(6)]))
     opened.samples("train")
     assert len(said) == drawings  # nothing is drawn again
+
+
+def test_only_the_outlines_that_a_recipe_names_are_learned_from(tmp_path: Path) -> None:
+    hearts = Source(kind="phantoms", options={**PHANTOMS.options, "outlines": ["heart"]})
+    item = open_source_of(hearts, places(tmp_path), SMALL).samples("train")[0]
+    assert item["masks_known"].tolist() == [False, False, True]
+    whole = open_source_of(PHANTOMS, places(tmp_path), SMALL).samples("train")[0]  # drawn once for both
+    assert torch.equal(whole["masks"], item["masks"])
+    for wrong in ([], ["liver"], "heart"):
+        with pytest.raises(UsageError, match="outlines of phantoms"):
+            bad = Source(kind="phantoms", options={**PHANTOMS.options, "outlines": wrong})
+            open_source_of(bad, places(tmp_path), SMALL)
 
 
 def test_folds_of_phantoms_share_no_seed_and_boxes_lie_in_the_field(tmp_path: Path) -> None:
@@ -93,7 +106,7 @@ def test_guessed_hearts_are_learned_from_and_never_scored_on(tmp_path: Path) -> 
 
 def test_severity_is_raised_where_a_recipe_asks() -> None:
     free, severe = (
-        [one.parameters for one in batch(range(12), size=64, **_options({"devices": False, "least_severity": least}))]
+        [draw_one(seed, size=64, options={"devices": False, "least_severity": least}).parameters for seed in range(12)]
         for least in (1e-9, 0.8)
     )
     assert min(value for told in free for value in told["findings"].values()) < 0.8
