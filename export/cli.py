@@ -4,61 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 
 import click
 
-from cxredge.errors import CxredgeError
+from cxredge.cli.lazy import LazyGroup, answer
 
 __all__ = ["main"]
 
-# Name -> (module, its command, one line of help): the module is imported when the command runs.
-LATER: dict[str, tuple[str, str, str]] = {
-    "onnx": ("export.commands.onnx", "onnx", "Write a checkpoint as one ONNX graph, if it passes parity."),
-    "show": ("export.commands.show", "show", "Print a graph's summary for a person."),
-    "compile": ("export.commands.compile", "compile_graph", "Make an engine's own form of a graph."),
-    "import-weights": ("export.commands.weights", "import_weights", "Published weights become a checkpoint."),
+# Name -> (module:command, one line of help): the module is imported when the command runs.
+LATER: dict[str, tuple[str, str]] = {
+    "onnx": ("export.commands.onnx:onnx", "Write a checkpoint as one ONNX graph, if it passes parity."),
+    "show": ("export.commands.show:show", "Print a graph's summary for a person."),
+    "compile": ("export.commands.compile:compile_graph", "Make an engine's own form of a graph."),
+    "import-weights": ("export.commands.weights:import_weights", "Published weights become a checkpoint."),
 }
 
 
-class _Group(click.Group):
-    """Commands that are known by name and line without being imported."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click
-        return list(LATER)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as click
-        if cmd_name not in LATER:
-            return None
-        module, name, _ = LATER[cmd_name]
-        command: click.Command = getattr(import_module(module), name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as click
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, _, line) in LATER.items()])
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, later=LATER, context_settings={"help_option_names": ["-h", "--help"]})
 def group() -> None:
     """A network becomes one static graph, is compared with itself, and is compiled for an engine."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process: 0 done, 1 failed, 2 wrong usage."""
-    try:
-        code = group.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
-    except click.ClickException as error:
-        error.show(file=sys.stderr)
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
-        code = 130
-    except CxredgeError as error:
-        click.echo(f"export: {error}", err=True)
-        code = 2
-    except ModuleNotFoundError as error:
-        # The workbench's packages are extras of pyproject.toml; a checkout may lack them.
-        click.echo(f"export: {error.name} is not installed: pip install -e '.[train,export]'", err=True)
-        code = 2
-    sys.exit(code if isinstance(code, int) else 0)
+    # The workbench's packages are extras of pyproject.toml; a checkout may lack them.
+    sys.exit(answer(group, arguments, "export", install="pip install -e '.[train,export]'"))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 import click
 
-from cxredge.errors import CxredgeError
+from cxredge.cli.lazy import LazyGroup, answer
 
 __all__ = ["main"]
 
@@ -25,25 +24,7 @@ LATER: dict[str, tuple[str, str]] = {
 }
 
 
-class _Group(click.Group):
-    """Commands of this file, and those of `LATER`, which are known by name and line without being imported."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *LATER]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in LATER:
-            return super().get_command(ctx, cmd_name)
-        command: click.Command = getattr(import_module(LATER[cmd_name][0]), cmd_name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as click
-        known = [(name, command.get_short_help_str(80)) for name, command in self.commands.items()]
-        with formatter.section("Commands"):
-            formatter.write_dl([*known, *((name, line) for name, (_, line) in LATER.items())])
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, later=LATER, context_settings={"help_option_names": ["-h", "--help"]})
 def group() -> None:
     """The training workbench: methods, data sets, and what they cost."""
 
@@ -125,19 +106,5 @@ def _shape(name: str, shape: Sequence[object]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process: 0 done, 1 failed, 2 wrong usage."""
-    try:
-        code = group.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
-    except click.ClickException as error:
-        error.show(file=sys.stderr)
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
-        code = 130
-    except CxredgeError as error:
-        click.echo(f"training: {error}", err=True)
-        code = 2
-    except ModuleNotFoundError as error:
-        # The workbench's packages are extras of pyproject.toml; a checkout may lack them.
-        click.echo(f"training: {error.name} is not installed: pip install -e '.[train]'", err=True)
-        code = 2
-    sys.exit(code if isinstance(code, int) else 0)
+    # The workbench's packages are extras of pyproject.toml; a checkout may lack them.
+    sys.exit(answer(group, arguments, "training", install="pip install -e '.[train]'"))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 
 import click
 
-from cxredge.errors import CxredgeError
+from cxredge.cli.lazy import LazyGroup, answer
 
 __all__ = ["main"]
 
@@ -23,23 +22,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("cxredge.cli.doctor", "Say what this machine has, and measure its engines."),
     "schema": ("cxredge.cli.inspect", "Print the JSON Schema of results or of manifests."),
 }
-
-
-class _LazyGroup(click.Group):
-    """A group that knows its commands' names and lines without importing them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(COMMANDS[cmd_name][0]), cmd_name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
 def _version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
@@ -61,7 +43,7 @@ Exit codes: 0 all inputs were answered, 1 some could not be read or written, 2 w
 """
 
 
-@click.group(cls=_LazyGroup, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, later=COMMANDS, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
 )
@@ -82,18 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process: never with a traceback, unless CXREDGE_DEBUG is set."""
     _silence_libraries()
     try:
-        code = group.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
-    except click.ClickException as error:
-        error.show(file=sys.stderr)
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
-        code = 130
-    except CxredgeError as error:
-        if os.environ.get("CXREDGE_DEBUG"):
-            raise
-        click.echo(f"cxredge: {error}", err=True)
-        code = 2
+        code = answer(group, arguments, "cxredge")
     except BrokenPipeError:
         # The reader of our output went away (`| head`): there is nobody left to tell, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -106,4 +77,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"cxredge: unexpected {type(error).__name__}; CXREDGE_DEBUG=1 shows where. Please report it.", err=True
         )
         code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(code)

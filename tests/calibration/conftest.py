@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.workbench import collector, one_thread  # noqa: F401 - a fixture
+
 if TYPE_CHECKING:
     from tests.support.calibrated import World
 
-NEEDED = ("torch", "onnxscript", "nncf", "openvino", "scipy", "matplotlib")
-
-
-class _NeedsWorkbench(pytest.Module):
-    """Stands for a test file that cannot be imported here. A conftest that skips itself would end the whole run."""
-
-    def collect(self) -> list[pytest.Item]:
-        pytest.skip("needs the calibration workbench: pip install -e '.[train,export,calibrate]'")
-
-
-def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    if not all(map(find_spec, NEEDED)):
-        return _NeedsWorkbench.from_parent(parent, path=module_path)
-    return None
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    """Tests share the machine."""
-    if find_spec("torch") is not None:
-        import torch
-
-        torch.set_num_threads(1)
+pytest_pycollect_makemodule = collector(
+    ("torch", "onnxscript", "nncf", "openvino", "scipy", "matplotlib"),
+    "needs the calibration workbench: pip install -e '.[train,export,calibrate]'",
+)
 
 
 @pytest.fixture(scope="session")

@@ -3,32 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
+from tests.support.workbench import collector, one_thread  # noqa: F401 - a fixture
 
-class _NeedsTorch(pytest.Module):
-    """Stands for a test file that cannot be imported here. A conftest that skips itself would end the whole run."""
-
-    def collect(self) -> list[pytest.Item]:
-        pytest.skip("needs torch: pip install -e '.[train]'")
-
-
-def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    if find_spec("torch") is None:
-        return _NeedsTorch.from_parent(parent, path=module_path)
-    return None
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> None:
-    """Tests share the machine."""
-    if find_spec("torch") is not None:
-        import torch
-
-        torch.set_num_threads(1)
+pytest_pycollect_makemodule = collector(("torch",), "needs torch: pip install -e '.[train]'")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -34,9 +34,10 @@ class GateStage(StageModule):
         return self
 
     def _answers(self, batch: Batch) -> Tensor:
+        model = self.model if self.training else self.judged
         with torch.no_grad():
-            stages = self.model.unet.encode(batch["image"])
-        logits = self.model.gated(stages)
+            stages = model.unet.encode(batch["image"])
+        logits = model.gated(stages)
         assert logits is not None  # noqa: S101 - as above
         return logits
 

@@ -91,7 +91,7 @@ class Keeper(lightning.Callback):
 
     def _write(self, module: StageModule, epoch: int, better: bool) -> None:
         facts = self.facts(epoch, module.scores)
-        state = module.model.state_dict()
+        state = module.judged.state_dict()
         for name in (BEST, LAST) if better else (LAST,):
             save(self.folder / name, state, facts)
         write_atomically(self.folder / HISTORY, msgspec.json.format(msgspec.json.encode(self.history)))

@@ -17,7 +17,7 @@ from training import losses
 from training.errors import DivergedError, RecipeError
 from training.evaluate.scores import mean_auroc, measurable
 from training.fit.folds import Batch, Folds
-from training.fit.optimise import global_mean, known_loss, make_loss, make_optimiser, make_schedule
+from training.fit.optimise import averaging, global_mean, known_loss, make_loss, make_optimiser, make_schedule, mixed
 from training.methods.base import Method
 from training.recipes import Stage
 
@@ -37,11 +37,18 @@ class StageModule(lightning.LightningModule):
     def __init__(self, model: Method[Any], stage: Stage, folds: Folds) -> None:
         super().__init__()
         self.model, self.stage, self.folds = model, stage, folds
+        self.averaged = averaging(model, stage.average) if stage.average else None
         self.scores: dict[str, float | None] = {}
         self.train_loss = math.nan
         self._sums = [0.0, 0.0]
         self._validation: list[dict[str, Any]] = []
         self._freeze()
+
+    @property
+    def judged(self) -> Method[Any]:
+        """The network that is validated and kept: the one that learns, or the running average of its weights."""
+        judged: Method[Any] = self.model if self.averaged is None else self.averaged.module
+        return judged
 
     # What differs by stage.
 
@@ -77,6 +84,11 @@ class StageModule(lightning.LightningModule):
         """
         self.train()
         self._sums = [0.0, 0.0]
+
+    def on_train_batch_end(self, *_rest: object) -> None:
+        """The step is done: the average follows."""
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step. A loss that is not a number stops the run, with the images that it came from."""
@@ -176,11 +188,14 @@ class ClassifierStage(StageModule):
         return image if image.shape[-1] == self.model.options.crop else self.model.view(image)
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        logits = self.model.training_logits(self._view(batch["image"]))
-        return known_loss(self._criterion, logits, *self._targets(batch))
+        targets, known = self._targets(batch)
+        view = self._view(batch["image"])
+        if self.stage.mixup:
+            view, targets, known = mixed(view, targets, known, self.stage.mixup, self.global_step)
+        return known_loss(self._criterion, self.model.training_logits(view), targets, known)
 
     def _examine(self, batch: Batch) -> tuple[Tensor, Tensor, dict[str, Any]]:
-        logits = self.model.training_logits(self.model.view(batch["image"]))
+        logits = self.judged.training_logits(self.judged.view(batch["image"]))
         mean, count = known_loss(self._criterion, logits, *self._targets(batch))
         found = {"logits": logits[:, : len(LABELS)].float(), "labels": batch["labels"], "known": batch["labels_known"]}
         return mean, count, found
@@ -206,7 +221,7 @@ class UNetStage(StageModule):
 
     def _examine(self, batch: Batch) -> tuple[Tensor, Tensor, dict[str, Any]]:
         known = batch["masks_known"].bool()
-        masks = self.model.unet(batch["image"]).masks.float()
+        masks = self.judged.unet(batch["image"]).masks.float()
         mean = losses.dice(masks, batch["masks"].float(), known)
         drawn, truth = masks >= 0.5, batch["masks"] >= 0.5
         overlap = (drawn & truth).sum((2, 3)).double()
@@ -238,6 +253,8 @@ def make_stage(model: Method[Any], stage: Stage, folds: Folds) -> StageModule:
         return GateStage(model, stage, folds)
     if (stage.name in _WHOLE) == hasattr(model, "set_stage"):
         raise RecipeError(Code.BAD_ARGUMENT, f"the method {model.name!r} has no stage {stage.name!r}")
+    if stage.mixup and stage.loss.name != "bce":
+        raise RecipeError(Code.BAD_ARGUMENT, f"stage {stage.name!r}: mixup needs the loss bce, not {stage.loss.name}")
     if stage.watch == "auroc" and not measurable(folds.validation.truth()).any():
         raise RecipeError(
             Code.BAD_ARGUMENT,

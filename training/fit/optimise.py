@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn, optim
+from torch.optim.swa_utils import AveragedModel
 
 from training import losses
 from training.recipes import Loss, Optimiser, Schedule
 
-__all__ = ["global_mean", "known_loss", "make_loss", "make_optimiser", "make_schedule"]
+__all__ = ["averaging", "global_mean", "known_loss", "make_loss", "make_optimiser", "make_schedule", "mixed"]
+
+
+MIXING = 20171025
+"""Keeps the draw of `mixed` apart from all else that is drawn from a step."""
 
 
 def make_optimiser(wanted: Optimiser, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
@@ -77,3 +83,28 @@ def global_mean(mean: Tensor, count: Tensor, world: int) -> Tensor:
     total = count.detach().clone().float()
     torch.distributed.all_reduce(total)
     return mean * (count.float() * world / total.clamp_min(1.0))
+
+
+def mixed(view: Tensor, targets: Tensor, known: Tensor, concentration: float, step: int) -> tuple[Tensor, ...]:
+    """Each image laid over another one of its batch, and the labels weighed alike (Zhang et al., ICLR 2018).
+
+    A label counts where both images tell it. What is drawn depends on the step alone, so that a run that was killed
+    goes on as it would have.
+    """
+    rng = np.random.default_rng([MIXING, step])
+    share = float(rng.beta(concentration, concentration))
+    other = torch.from_numpy(rng.permutation(len(view))).to(view.device)
+    blend = [share * each + (1 - share) * each[other] for each in (view, targets.to(view.dtype))]
+    return blend[0], blend[1], known & known[other]
+
+
+def averaging(model: nn.Module, decay: float) -> AveragedModel:
+    """A running average of a model's weights and statistics. It forgets its start sooner than `decay` alone would."""
+
+    def average(kept: Tensor, now: Tensor, count: Tensor | int) -> Tensor:
+        stays = min(decay, (1 + float(count)) / (10 + float(count)))
+        return kept * stays + now * (1 - stays)
+
+    made = AveragedModel(model, avg_fn=average, use_buffers=True)
+    made.requires_grad_(False)
+    return made

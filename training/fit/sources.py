@@ -14,6 +14,7 @@ import torch
 
 from cxredge.pixels import Fit, Geometry
 from cxredge.preprocess import placement
+from cxredge.result import STRUCTURES
 from training.checkpoint import DataUse, SplitFacts, patient_tag
 from training.data import (
     Augment,
@@ -55,6 +56,7 @@ class Places:
         cache: the folder of caches.
         workers: processes that build a cache; None is one a processor.
         say: told what takes long.
+        draw_on: device of torch on which drawn chests are developed; as `device` of `training.phantoms.PhantomPool`.
     """
 
     root: Path | None
@@ -62,6 +64,7 @@ class Places:
     cache: Path
     workers: int | None = None
     say: Callable[[str], None] = print
+    draw_on: str | None = None
 
     def of(self, source: Source) -> Path:
         """The folder of a data set."""
@@ -197,6 +200,7 @@ class OpenedPhantoms:
         if not any(self.counts.values()) or max(self.counts.values()) > PHANTOM_SPAN:
             raise bad(f"phantoms need options train, validation and test of 0 to {PHANTOM_SPAN} in all")
         self._first = int(rest.pop("seed", 0)) * PHANTOM_SEEDS
+        self._known = _structures(rest.pop("outlines", STRUCTURES))
         self._rest, self._places, self._options = rest, places, options
         text = ",".join(f"{fold}:{self._start(fold)}+{count}" for fold, count in self.counts.items())
         digest = hashlib.sha256(f"phantoms {text} {sorted(rest.items())}".encode()).hexdigest()
@@ -207,7 +211,7 @@ class OpenedPhantoms:
 
     def _set(self, fold: str, augment: Augment | None, seed: int) -> PhantomSet:
         o = self._options
-        return PhantomSet.draw(
+        found = PhantomSet.draw(
             self.counts[fold],
             self._places.cache,
             size=o.field,
@@ -218,7 +222,10 @@ class OpenedPhantoms:
             say=self._places.say,
             workers=self._places.workers,
             options=self._rest,
+            device=self._places.draw_on,
         )
+        found.known = self._known
+        return found
 
     def samples(self, fold: str, augment: Augment | None = None, seed: int = 0) -> SampleSet:
         """See `Opened`."""
@@ -235,6 +242,13 @@ class OpenedPhantoms:
     def boxes(self, fold: str) -> list[tuple[Box, ...]]:
         """See `Opened`."""
         return self._set(fold, None, 0).boxes
+
+
+def _structures(wanted: object) -> tuple[bool, ...]:
+    """Which structures' outlines are learned from: phantoms have all, and a recipe may know better ones elsewhere."""
+    if not isinstance(wanted, list | tuple) or not wanted or not set(wanted) <= set(STRUCTURES):
+        raise bad(f"outlines of phantoms are some of {', '.join(STRUCTURES)}, not {wanted!r}")
+    return tuple(name in wanted for name in STRUCTURES)
 
 
 def open_source_of(source: Source, places: Places, options: Options) -> Opened:

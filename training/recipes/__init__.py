@@ -133,6 +133,11 @@ class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
         watch: what chooses the best epoch: the validation's mean AUROC (of the diseases, or of the gate's three
             questions), its loss, or its mean Dice (U-Net).
         stop_after: end after so many epochs without a better one; 0 never does.
+        mixup: a classifier with cross-entropy learns from pairs of images laid over each other, their labels weighed
+            alike; how much of each is drawn from a beta distribution with this parameter (Zhang et al., ICLR 2018).
+            0 never does.
+        average: what is validated and kept is a running average of the weights, of which this share stays at each
+            step; 0 keeps the weights themselves.
         data: other data sets than the recipe's.
     """
 
@@ -145,6 +150,8 @@ class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     augment: Augment = Augment()
     watch: Literal["auroc", "loss", "dice"] = "auroc"
     stop_after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    mixup: NotNegative = 0.0
+    average: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
     data: tuple[Source, ...] = ()
 
 

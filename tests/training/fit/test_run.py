@@ -15,10 +15,14 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.toy_training import ToySet, toy_folds, toy_recipe
+from tests.support.toy_training import OPTIONS, ToySet, toy_folds, toy_recipe
 from training.checkpoint import load, patient_tag, read
 from training.errors import DivergedError, RecipeError
+from training.evaluate.scores import mean_auroc
+from training.fit.modules import make_stage
+from training.fit.optimise import mixed
 from training.fit.run import Fit, fit
+from training.methods import build
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -63,6 +67,50 @@ def test_the_unet_learns_what_is_drawn_and_the_classifier_leaves_it_alone(tmp_pa
         if name.startswith("unet."):
             assert torch.equal(value, classified[1][name]), name
     assert [use.stage for use in classified[0].data] == ["any", "any"]
+
+
+def test_what_is_kept_is_the_average_of_the_weights_where_a_recipe_asks_for_it(tmp_path: Path) -> None:
+    steps: list[dict[str, torch.Tensor]] = []
+    module = make_stage(build("toy", OPTIONS), toy_recipe({"average": 0.5}).stages[0], toy_folds())
+    for value in (1.0, 2.0, 4.0):
+        for weight in module.model.parameters():
+            weight.data.fill_(value)
+        module.on_train_batch_end()
+        steps.append({name: tensor.clone() for name, tensor in module.judged.state_dict().items()})
+    name = next(name for name, _ in module.model.named_parameters())
+    # The first is taken whole; of the start, then, no more stays than (1 + steps) / (10 + steps): 2/11, and 3/12.
+    second = 1 * 2 / 11 + 2 * 9 / 11
+    for kept, wanted in zip(steps, (1.0, second, second * 3 / 12 + 4 * 9 / 12), strict=True):
+        torch.testing.assert_close(kept[name], torch.full_like(kept[name], wanted))
+    outcome = fit(run_of(tmp_path, toy_recipe({"epochs": 6, "average": 0.9})))
+    model, facts = load(outcome.checkpoint)
+    assert facts.scores["auroc"] > 0.9
+    folds = toy_folds()
+    images = torch.stack([folds.validation[index]["image"] for index in range(len(folds.validation))])
+    with torch.no_grad():
+        scored = mean_auroc(folds.validation.truth(), model.training_logits(images).double().numpy())
+    assert scored == pytest.approx(facts.scores["auroc"], abs=1e-9)  # the kept weights are those that were scored
+
+
+def test_mixed_images_have_mixed_labels_and_only_those_that_both_tell() -> None:
+    view, targets = torch.arange(6.0).reshape(6, 1, 1, 1), torch.eye(6)
+    known = torch.ones(6, 6, dtype=torch.bool)
+    known[2] = False
+    image, label, told = mixed(view, targets, known, 0.4, step=7)
+    assert torch.allclose(label.sum(1), torch.ones(6))
+    assert torch.allclose(image.flatten(), label @ view.flatten())  # the same pair, in the same shares
+    assert [bool(row.all()) for row in told] == [bool(label[index, 2] == 0) and index != 2 for index in range(6)]
+    assert all(
+        torch.equal(a, b) for a, b in zip((image, label, told), mixed(view, targets, known, 0.4, 7), strict=True)
+    )
+    assert not torch.equal(image, mixed(view, targets, known, 0.4, step=8)[0])
+
+
+def test_mixup_learns_and_needs_cross_entropy(tmp_path: Path) -> None:
+    lines = fit(run_of(tmp_path / "mixed", toy_recipe({"epochs": 6, "mixup": 0.4}))).history["classifier"]
+    assert lines[-1]["auroc"] > 0.9
+    with pytest.raises(RecipeError, match="mixup needs the loss bce"):
+        fit(run_of(tmp_path / "focal", toy_recipe({"mixup": 0.4, "loss": {"name": "focal"}})))
 
 
 def test_unknown_labels_reach_neither_loss_nor_score(tmp_path: Path) -> None:
@@ -123,7 +171,7 @@ def test_mixed_precision_learns_too(tmp_path: Path) -> None:
 
 
 SCRIPT = """
-import sys, time
+import json, sys, time
 from pathlib import Path
 from typing import Any
 from tests.support.toy_training import ToySet, install, toy_folds, toy_recipe
@@ -137,19 +185,21 @@ class Slow(ToySet):
         return super().__getitem__(index)
 
 recipe = toy_recipe({"epochs": int(sys.argv[3]), "batch": 16,
-    "schedule": {"name": "one_cycle"}, "watch": "loss", "stop_after": 20})
+    "schedule": {"name": "one_cycle"}, "watch": "loss", "stop_after": 20, **json.loads(sys.argv[4])})
 for out in sys.argv[1].split(":"):
     fit(Fit(recipe, lambda stage: toy_folds(Slow(96, 1)), Path(out), accelerator="cpu",
         resume=Path(out).exists(), say=lambda line: print(line, flush=True)))
 """
 
 
-def start(*outs: Path, wait: str = "0", epochs: str = "3", prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+def start(
+    *outs: Path, wait: str = "0", epochs: str = "3", prefix: tuple[str, ...] = (), **stage: Any
+) -> subprocess.Popen[str]:
     """A process that trains into each folder in turn; it goes on with what is there."""
     script = outs[0].parent / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, *prefix, str(script), ":".join(map(str, outs)), wait, epochs]
+    command = [sys.executable, *prefix, str(script), ":".join(map(str, outs)), wait, epochs, json.dumps(stage)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -161,7 +211,8 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
 def test_a_killed_run_goes_on_and_ends_where_an_uninterrupted_one_ends(tmp_path: Path) -> None:
-    process = start(tmp_path / "killed", wait="0.004", epochs="5")
+    drawn_or_summed = {"mixup": 0.4, "average": 0.95}
+    process = start(tmp_path / "killed", wait="0.004", epochs="5", **drawn_or_summed)
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("classifier 2/5"):
@@ -172,7 +223,8 @@ def test_a_killed_run_goes_on_and_ends_where_an_uninterrupted_one_ends(tmp_path:
     done = read(tmp_path / "killed" / "classifier" / "last.pt")[0].epoch
     assert done < 5
     # One process for both, so that the number of threads, which may change the last bit of a sum, is the same.
-    text = finish(start(tmp_path / "killed", tmp_path / "whole", epochs="5")).partition("classifier 1/5")[0]
+    text = finish(start(tmp_path / "killed", tmp_path / "whole", epochs="5", **drawn_or_summed))
+    text = text.partition("classifier 1/5")[0]
     # At most one epoch is lost: the first line of the second run is the epoch after the last that was kept.
     assert f"classifier {done + 1}/5" in text
     assert f"classifier {done}/5" not in text

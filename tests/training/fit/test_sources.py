@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,13 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from cxredge.errors import UsageError
 from training.checkpoint import patient_tag, read
 from training.data import PhantomDataset
 from training.errors import LeakError
 from training.evaluate.cli import evaluate
 from training.fit.cli import fit
-from training.fit.drawn import _one
+from training.fit.drawn import draw_one
 from training.fit.sources import Places, _placed, augment_of, folds_of, open_source_of
 from training.methods.base import Options
 from training.phantoms import generate
@@ -48,6 +50,18 @@ def test_phantoms_are_drawn_once_and_are_those_of_their_seeds(tmp_path: Path) ->
     np.testing.assert_array_equal(kept.truth(), np.stack([kept[index]["labels"].numpy() for index in range(6)]))
     opened.samples("train")
     assert len(said) == drawings  # nothing is drawn again
+
+
+def test_only_the_outlines_that_a_recipe_names_are_learned_from(tmp_path: Path) -> None:
+    hearts = Source(kind="phantoms", options={**PHANTOMS.options, "outlines": ["heart"]})
+    item = open_source_of(hearts, places(tmp_path), SMALL).samples("train")[0]
+    assert item["masks_known"].tolist() == [False, False, True]
+    whole = open_source_of(PHANTOMS, places(tmp_path), SMALL).samples("train")[0]  # drawn once for both
+    assert torch.equal(whole["masks"], item["masks"])
+    for wrong in ([], ["liver"], "heart"):
+        with pytest.raises(UsageError, match="outlines of phantoms"):
+            bad = Source(kind="phantoms", options={**PHANTOMS.options, "outlines": wrong})
+            open_source_of(bad, places(tmp_path), SMALL)
 
 
 def test_folds_of_phantoms_share_no_seed_and_boxes_lie_in_the_field(tmp_path: Path) -> None:
@@ -92,12 +106,24 @@ def test_guessed_hearts_are_learned_from_and_never_scored_on(tmp_path: Path) -> 
 
 def test_severity_is_raised_where_a_recipe_asks() -> None:
     free, severe = (
-        [_one(seed, size=64, options={"devices": False, "least_severity": least}).parameters for seed in range(12)]
+        [draw_one(seed, size=64, options={"devices": False, "least_severity": least}).parameters for seed in range(12)]
         for least in (1e-9, 0.8)
     )
     assert min(value for told in free for value in told["findings"].values()) < 0.8
     for one, other in zip(free, severe, strict=True):
         assert other["findings"] == {label: max(0.8, value) for label, value in one["findings"].items()}
+
+
+def test_a_cache_of_another_device_is_another_cache(tmp_path: Path) -> None:
+    """Its pictures may differ in their last bit; labels and masks may not."""
+    here = open_source_of(PHANTOMS, places(tmp_path), SMALL).samples("train")
+    said: list[str] = []
+    there = open_source_of(PHANTOMS, replace(places(tmp_path, said), draw_on="cpu"), SMALL).samples("train")
+    assert said == ["drawing 6 phantoms of 64 x 64, pictures on cpu"]
+    for one, other in zip(here, there, strict=True):
+        assert one["image"].numpy() == pytest.approx(other["image"].numpy(), abs=2e-3)
+        assert one["masks"].equal(other["masks"])
+        assert one["labels"].equal(other["labels"])
 
 
 def test_augmentation_leaves_whole_fields_to_the_unet_and_views_to_classifiers() -> None:
