@@ -12,6 +12,7 @@ from pydicom.uid import UID
 
 import cxredge
 from cxredge.dicom_out import results_as_dicom
+from cxredge.dicom_out.identity import ascii_text
 from cxredge.dicom_out.writing import encoded
 from cxredge.errors import Abstention, Code
 from tests.dicom_out.conftest import CREATED, Made, make
@@ -104,6 +105,19 @@ def test_what_is_no_radiograph_makes_nothing(model: cxredge.Model) -> None:
     answer = model.predict(source)
     assert answer.reason.code == Code.WRONG_MODALITY
     assert results_as_dicom(answer, source) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "longest", "plain"),
+    [
+        ("Zürich-模型 2\\x", None, "Zurich-?? 2/x"),
+        ("a\tb\x1b", None, "a?b?"),
+        ("x" * 70, 64, "x" * 61 + "..."),
+        ("… 0.5 ± 0.1", None, "... 0.5 ? 0.1"),
+    ],
+)
+def test_our_own_text_fits_any_character_set(text: str, longest: int | None, plain: str) -> None:
+    assert ascii_text(text, longest) == plain
 
 
 def test_an_error_makes_nothing(model: cxredge.Model) -> None:

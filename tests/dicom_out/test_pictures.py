@@ -11,8 +11,13 @@ from PIL import Image, ImageDraw
 from pydicom import dcmread
 
 import cxredge
+from cxredge.dicom_out import results_as_dicom
+from cxredge.dicom_out.presentation import _polyline
+from cxredge.errors import Code, InputError
 from tests.dicom_out.conftest import Made, make
-from tests.support.filed import complaints, filed_bytes, run_tool
+from tests.support.dicom_files import dicom_bytes
+from tests.support.filed import FILED, complaints, filed_bytes, run_tool
+from tests.support.phantom import draw_phantom
 
 
 def test_segments_are_the_masks(made: Made) -> None:
@@ -166,6 +171,29 @@ def test_a_window_that_is_no_line(model: cxredge.Model, tmp_path: Path) -> None:
     made = make(model, filed_bytes(tags={"VOILUTFunction": "SIGMOID"}), tmp_path, kinds=["pr"])
     (voi,) = made.datasets["pr"].SoftcopyVOILUTSequence
     assert (voi.VOILUTFunction, voi.WindowCenter, voi.WindowWidth) == ("SIGMOID", 2048, 4096)
+
+
+def test_an_outline_of_very_many_points_still_fits_its_attribute() -> None:
+    """A value whose length has 16 bits holds 65534 bytes; the outline stays where it was."""
+    turn = np.linspace(0, 2 * np.pi, 40_000, endpoint=False)
+    radius = 900 + 3 * np.sin(400 * turn)
+    loop = np.column_stack([1000 + radius * np.cos(turn), 1000 + radius * np.sin(turn)])
+    drawn = np.array(_polyline(loop, 2000, 2000).GraphicData).reshape(-1, 2)
+    assert 1000 < len(drawn) <= 4001
+    np.testing.assert_array_equal(drawn[0], drawn[-1])
+    assert np.abs(np.hypot(*(drawn - 1000).T) - 900).max() < 3.5
+
+
+def test_no_state_for_an_image_stored_in_colour(model: cxredge.Model) -> None:
+    """Grey in three equal channels is read; a grey presentation state cannot be put over it, and that is said."""
+    grey = (draw_phantom(480, 400) >> 4).astype(np.uint8)
+    source = dicom_bytes(np.stack([grey] * 3, axis=-1), photometric="RGB", tags=FILED | {"PixelSpacing": None})
+    answer = model.predict(source)
+    assert answer.status == "ok"
+    assert [result.kind for result in results_as_dicom(answer, source, ["seg", "sc"])] == ["seg", "sc"]
+    with pytest.raises(InputError) as caught:
+        results_as_dicom(answer, source, ["pr"])
+    assert (caught.value.code, caught.value.tag) == (Code.DICOM_SOURCE, "(0028,0002)")
 
 
 def test_pixels_that_are_not_square(model: cxredge.Model, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -85,7 +86,7 @@ def _free_ports(count: int) -> list[int]:
 @contextmanager
 def orthanc(folder: Path) -> Iterator[Orthanc]:
     """Start it with an empty storage in `folder`, and stop it; skips the test where it is not installed."""
-    program = shutil.which("Orthanc")
+    program = shutil.which("Orthanc", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
     if program is None or not DICOMWEB.exists():
         pytest.skip("Orthanc is not installed (Debian: orthanc, orthanc-dicomweb)")
     http, dimse = _free_ports(2)
