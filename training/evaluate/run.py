@@ -21,7 +21,7 @@ from training.recipes import Paper, Recipe, Source, parse
 __all__ = ["Evaluation", "evaluate"]
 
 DRAWN = Source(kind="phantoms", options={"test": 500, "seed": 2026})
-"""The drawn chests that judge a network whose recipe names none: as they are drawn by default, of seeds of their own."""
+"""The drawn chests that judge a network whose recipe names none, of seeds that no recipe learns from."""
 
 
 @dataclass(frozen=True)
