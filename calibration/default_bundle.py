@@ -69,6 +69,11 @@ def steps(data: Path, out: Path) -> list[Step]:
             out / "shenzhen" / "report.json",
         ),
         Step(
+            "findings and boxes on drawn chests",
+            ("training", "evaluate", str(run), "--kind", "phantoms", "--out", str(out / "drawn")),
+            out / "drawn" / "report.json",
+        ),
+        Step(
             "the gate",
             ("training", "gate", str(run), "--data", str(data), "--out", str(out / "gate"),
              *(("--files", str(others)) if others.is_dir() else ())),
@@ -150,7 +155,7 @@ def make_bundle(data: Path, out: Path, say: Callable[[str], None]) -> Path:
 def _notes(out: Path) -> Iterator[str]:
     """What was measured on patients that nothing was chosen on, and what a person must know of these weights."""
     yield "# On patients that nothing was chosen on"
-    for name in ("nih/report.md", "shenzhen/report.md", "gate/input_gate.md"):
+    for name in ("nih/report.md", "shenzhen/report.md", "drawn/report.md", "gate/input_gate.md"):
         text = (out / name).read_text(encoding="utf-8")
         yield text.replace("\n## ", "\n### ").replace("# ", "## ", 1).strip()
     yield NOTES.read_text(encoding="utf-8").strip()
