@@ -7,6 +7,7 @@ beginning of the pixel data is read.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -66,8 +67,13 @@ def looks_like_dicom(head: bytes) -> bool:
     return head[128:132] == b"DICM" or head[:4] == b"DICM" or syntaxes.sniff_encoding(head) is not None
 
 
-def read_header(blob: Blob, limits: Limits) -> Header:
+def read_header(blob: Blob, limits: Limits, wanted: Sequence[int] = WANTED) -> Header:
     """Read a file up to its pixel data.
+
+    Args:
+        blob: the file.
+        limits: the largest that a deflated one may become.
+        wanted: the attributes that are read; the others are skipped.
 
     Raises:
         InputError: DICOM_BROKEN, or TOO_LARGE where a deflated data set inflates beyond the limits.
@@ -80,8 +86,8 @@ def read_header(blob: Blob, limits: Limits) -> Header:
         if named == syntaxes.DEFLATED:
             blob = BytesBlob(_inflate(file.read(), limits))
             with blob.open() as inflated:
-                return _read_data_set(inflated, blob, named, warnings)
-        return _read_data_set(file, blob, named, warnings)
+                return _read_data_set(inflated, blob, named, warnings, wanted)
+        return _read_data_set(file, blob, named, warnings, wanted)
 
 
 def _skip_preamble(file: BinaryIO) -> bool:
@@ -134,13 +140,15 @@ def _encoding(file: BinaryIO, named: str | None) -> tuple[bool, bool, bool]:
     return (*expected, False) if sniffed in (None, expected) else (*sniffed, True)
 
 
-def _read_data_set(file: BinaryIO, blob: Blob, named: str | None, warnings: list[Notice]) -> Header:
+def _read_data_set(
+    file: BinaryIO, blob: Blob, named: str | None, warnings: list[Notice], wanted: Sequence[int]
+) -> Header:
     if file.tell() >= blob.size:
         raise InputError(Code.DICOM_BROKEN, "no data set")
     implicit, little, guessed = _encoding(file, named)
     if guessed:
         warnings = [*warnings, notice(Code.SYNTAX_GUESSED, tag="(0002,0010)")]
-    walk = _Walk(file, blob, little)
+    walk = _Walk(file, blob, little, wanted)
     elements = walk.elements(implicit)
     syntax = named
     if walk.pixels is not None and walk.pixels.length is not None and (named is None or named in syntaxes.RAW):
@@ -159,10 +167,11 @@ def _read_data_set(file: BinaryIO, blob: Blob, named: str | None, warnings: list
 class _Walk:
     """One pass over a data set."""
 
-    def __init__(self, file: BinaryIO, blob: Blob, little_endian: bool) -> None:
+    def __init__(self, file: BinaryIO, blob: Blob, little_endian: bool, wanted: Sequence[int]) -> None:
         self._file = file
         self._blob = blob
         self._little = little_endian
+        self._wanted = wanted
         self.pixels: PixelElement | None = None
         self.overlays = False
 
@@ -171,7 +180,7 @@ class _Walk:
         from pydicom.filereader import data_element_generator
 
         walk = data_element_generator(
-            self._file, implicit, self._little, stop_when=self._watch, specific_tags=list(WANTED)
+            self._file, implicit, self._little, stop_when=self._watch, specific_tags=list(self._wanted)
         )
         found = {int(element.tag): element for element in walk}
         if self.pixels is None and self._file.tell() < self._blob.size and self._file.read(1) == b"":

@@ -21,7 +21,7 @@ RUNGS: tuple[tuple[str, ...], ...] = (
     ("preprocess", "postprocess", "bundle", "engines", "dicom", "rasters"),
     ("reading", "report", "conclusions", "streaming", "streams", "drift"),
     ("prediction",),
-    ("pipeline",),
+    ("pipeline", "dicom_out"),
     ("site", "benchmark"),
     ("cli", "node"),
 )
@@ -100,7 +100,7 @@ def modules_after(code: str, cwd: Path) -> set[str]:
     return set(done.stdout.rpartition("LOADED")[2].split())
 
 
-HEAVY = {"onnxruntime", "openvino", "tensorrt", "torch", "PIL", "imagecodecs", "pydicom", "numpy"}
+HEAVY = {"onnxruntime", "openvino", "tensorrt", "torch", "PIL", "imagecodecs", "pydicom", "highdicom", "numpy"}
 
 
 def test_import_is_light(tmp_path: Path) -> None:

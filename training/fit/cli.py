@@ -17,7 +17,7 @@ def default_cache() -> Path:
     return (Path(named) if named else Path(click.get_app_dir("cxredge"))) / "training"
 
 
-def places_of(data: tuple[str, ...], cache: Path | None, quiet: bool) -> Any:
+def places_of(data: tuple[str, ...], cache: Path | None, quiet: bool, draw_on: str | None = None) -> Any:
     """--data DIR and --data KIND=DIR as `Places`."""
     from training.fit.sources import Places
 
@@ -32,7 +32,8 @@ def places_of(data: tuple[str, ...], cache: Path | None, quiet: bool) -> Any:
     for there in (*kinds.values(), *([root] if root else [])):
         if not there.exists():
             raise click.BadParameter(f"there is no folder {there}", param_hint="--data")
-    return Places(root, kinds, cache or default_cache(), say=(lambda _: None) if quiet else _say)
+    say = (lambda _: None) if quiet else _say
+    return Places(root, kinds, cache or default_cache(), say=say, draw_on=draw_on)
 
 
 def _say(line: str) -> None:
@@ -55,6 +56,7 @@ def _say(line: str) -> None:
 @click.option("--precision", default="auto", show_default=True, help="Lightning's; auto is mixed on an accelerator.")
 @click.option("--accelerator", default="auto", show_default=True, help="Lightning's: auto, cpu, gpu, ...")
 @click.option("--cache", type=click.Path(path_type=Path), help="Where decoded planes are kept.")
+@click.option("--draw-on", metavar="DEVICE", help="Of torch, develops drawn chests in batches: auto, cuda, cpu.")
 @click.option("--quiet", is_flag=True, help="Say nothing.")
 def fit(
     recipe: str,
@@ -65,6 +67,7 @@ def fit(
     batch: int | None,
     without: tuple[str, ...],
     cache: Path | None,
+    draw_on: str | None,
     quiet: bool,
     **rest: Any,
 ) -> None:
@@ -81,7 +84,7 @@ def fit(
     wanted, departures = recipes.adjusted(
         recipes.find(recipe), epochs=epochs, width=width, batch=batch, without=without
     )
-    places, options = places_of(data, cache, quiet), options_of(wanted)
+    places, options = places_of(data, cache, quiet, draw_on), options_of(wanted)
     outcome = run(
         Fit(
             wanted,

@@ -7,10 +7,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +55,7 @@ class PhantomSet(PhantomDataset):
         say: Callable[[str], None],
         workers: int | None,
         options: Mapping[str, Any],
+        device: str | None = None,
     ) -> PhantomSet:
         """Open these phantoms, drawing them if they are not there or were drawn by other code.
 
@@ -71,11 +70,19 @@ class PhantomSet(PhantomDataset):
             say: told when drawing starts.
             workers: processes that draw; None is one a processor.
             options: of `training.phantoms.generate`, and `least_severity`.
+            device: as of `training.phantoms.PhantomPool`.
         """
-        folder = cache / f"phantoms-{size}-{_key(count, size, mask, first_seed, options)}"
+        from training.phantoms import PhantomPool
+        from training.phantoms.device import chosen
+
+        used = chosen(device)
+        folder = cache / f"phantoms-{size}-{_key(count, size, mask, first_seed, options, used)}"
         if count and not folder.is_dir():
-            say(f"drawing {count} phantoms of {size} x {size}")
-            _draw(folder, count, size, mask, first_seed, workers, options)
+            say(f"drawing {count} phantoms of {size} x {size}" + (f", pictures on {used}" if used else ""))
+            processes = 0 if count < FEW else (os.cpu_count() or 1) if workers is None else workers
+            with PhantomPool(processes, device=used) as pool:
+                seeds = range(first_seed, first_seed + count)
+                _draw(folder, count, size, mask, pool.stream(seeds, size=size, **_options(options)))
         shape = {"size": size, "masks_size": (mask, mask), "first_seed": first_seed}
         found = cls(max(count, 1), augment=augment, seed=seed, **shape)  # type: ignore[arg-type]
         found._open(folder, count, mask)
@@ -106,25 +113,23 @@ class PhantomSet(PhantomDataset):
         return self._labels.astype(np.float64)
 
 
-def _key(count: int, size: int, mask: int, first_seed: int, options: Mapping[str, Any]) -> str:
+def _key(count: int, size: int, mask: int, first_seed: int, options: Mapping[str, Any], device: str | None) -> str:
     """What the pictures depend on, the code that draws them included."""
     from training import phantoms
 
-    digest = hashlib.sha256(json.dumps([count, size, mask, first_seed, dict(options)], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([count, size, mask, first_seed, dict(options), device], sort_keys=True).encode())
     for path in sorted(Path(phantoms.__file__).parent.glob("*.*")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _draw(
-    folder: Path, count: int, size: int, mask: int, first_seed: int, workers: int | None, options: Mapping[str, Any]
-) -> None:
+def _draw(folder: Path, count: int, size: int, mask: int, phantoms: Iterable[Phantom]) -> None:
     images = np.empty((count, size, size), np.uint16)
     masks = np.empty((count, 3, mask, mask), np.uint8)
     labels = np.empty((count, len(LABELS)), np.uint8)
     boxes: list[list[tuple[str, float, float, float, float]]] = []
     cell = size // mask
-    for place, phantom in enumerate(_stream(range(first_seed, first_seed + count), size, workers, options)):
+    for place, phantom in enumerate(phantoms):
         images[place] = np.rint(phantom.image * 65535)
         shares = phantom.masks.reshape(3, mask, cell, mask, cell).mean((2, 4))
         masks[place], labels[place] = np.rint(shares * 255), phantom.labels
@@ -132,27 +137,27 @@ def _draw(
     _keep(folder, {"images": images, "masks": masks, "labels": labels}, boxes)
 
 
-def _stream(seeds: range, size: int, workers: int | None, options: Mapping[str, Any]) -> Iterator[Phantom]:
-    """The phantoms in order, drawn by some processes."""
-    processes = 0 if len(seeds) < FEW else (os.cpu_count() or 1) if workers is None else workers
-    draw = partial(draw_one, size=size, options=dict(options))
-    if not processes:
-        yield from map(draw, seeds)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(draw, seeds, chunksize=8)
-
-
 def draw_one(seed: int, *, size: int, options: Mapping[str, Any]) -> Phantom:
-    """A phantom; `least_severity` raises each of its diseases to at least that, so that a small network sees them."""
-    from training.phantoms import generate, sample_findings
+    """A phantom as a set with those options has it."""
+    from training.phantoms import generate
 
+    return generate(seed, size=size, **_options(options))
+
+
+def _options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `generate`: `least_severity` is known here alone."""
     rest = dict(options)
-    least = float(rest.pop("least_severity", 0.0))
-    if not least:
-        return generate(seed, size=size, **rest)
-    drawn = sample_findings(np.random.default_rng([seed, SEVERE]), rest.pop("prevalence", None))
-    return generate(seed, size=size, findings={label: max(least, value) for label, value in drawn.items()}, **rest)
+    if least := float(rest.pop("least_severity", 0.0)):
+        rest["findings"] = partial(_findings, least=least, prevalence=rest.pop("prevalence", None))
+    return rest
+
+
+def _findings(seed: int, *, least: float, prevalence: Mapping[str, float] | None) -> dict[str, float]:
+    """Random diseases, each of at least that severity, so that a small network sees them."""
+    from training.phantoms import sample_findings
+
+    drawn = sample_findings(np.random.default_rng([seed, SEVERE]), prevalence)
+    return {label: max(least, value) for label, value in drawn.items()}
 
 
 def _keep(folder: Path, arrays: Mapping[str, npt.NDArray[Any]], boxes: object) -> None:

@@ -56,6 +56,7 @@ class Places:
         cache: the folder of caches.
         workers: processes that build a cache; None is one a processor.
         say: told what takes long.
+        draw_on: device of torch on which drawn chests are developed; as `device` of `training.phantoms.PhantomPool`.
     """
 
     root: Path | None
@@ -63,6 +64,7 @@ class Places:
     cache: Path
     workers: int | None = None
     say: Callable[[str], None] = print
+    draw_on: str | None = None
 
     def of(self, source: Source) -> Path:
         """The folder of a data set."""
@@ -220,6 +222,7 @@ class OpenedPhantoms:
             say=self._places.say,
             workers=self._places.workers,
             options=self._rest,
+            device=self._places.draw_on,
         )
         found.known = self._known
         return found

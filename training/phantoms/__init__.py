@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from training.phantoms.generator import Box, Phantom, PhantomPool, batch, generate
+    from training.phantoms.generator import Box, Phantom, generate
     from training.phantoms.outline import heart_given_masks, lung_landmarks
+    from training.phantoms.pool import PhantomPool, batch
     from training.phantoms.sampler import PREVALENCE, sample_findings
     from training.phantoms.shape_model import heart_given_lungs
 
@@ -23,7 +24,8 @@ __all__ = [
     "sample_findings",
 ]
 
-_HOME = dict.fromkeys(("Box", "Phantom", "PhantomPool", "batch", "generate"), "training.phantoms.generator")
+_HOME = dict.fromkeys(("Box", "Phantom", "generate"), "training.phantoms.generator")
+_HOME |= dict.fromkeys(("PhantomPool", "batch"), "training.phantoms.pool")
 _HOME |= dict.fromkeys(("PREVALENCE", "sample_findings"), "training.phantoms.sampler")
 _HOME |= dict.fromkeys(("heart_given_masks", "lung_landmarks"), "training.phantoms.outline")
 _HOME |= {"heart_given_lungs": "training.phantoms.shape_model"}

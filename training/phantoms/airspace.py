@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from training.phantoms.anatomy import SIDES
-from training.phantoms.canvas import Grid, smooth_closed, smoothstep
+from training.phantoms.canvas import Grid, smoothstep
+from training.phantoms.curves import smooth_closed
 from training.phantoms.focal import lung_point
 from training.phantoms.scene import Scene, side_of
 from training.phantoms.shape_model import LEFT_LUNG, RIGHT_LUNG, Points
@@ -23,11 +24,13 @@ def patch(
     soft: float,
 ) -> Grid:
     """A cloud 0..1 about the centre: `rough` tears its border, `soft` is the width of the border in radii."""
-    canvas = scene.canvas
-    distance = np.sqrt(canvas.disc(centre, radii, rng.uniform(-0.5, 0.5)))
-    torn = distance + np.float32(rough) * canvas.noise(rng, 0.5 * min(radii)) * np.float32(0.6)
-    torn += np.float32(0.3 * rough) * canvas.noise(rng, 0.25 * min(radii)) * np.float32(0.6)
-    return smoothstep(-torn, -1 - soft, -1 + soft) * (distance < 2.2)
+    canvas, drawn = scene.canvas, scene.canvas.zeros()
+    where, disc = canvas.disc_part(centre, radii, rng.uniform(-0.5, 0.5), reach=2.2)
+    distance = np.sqrt(disc, out=disc)
+    torn = distance + np.float32(rough) * canvas.noise(rng, 0.5 * min(radii), where) * np.float32(0.6)
+    torn += np.float32(0.3 * rough) * canvas.noise(rng, 0.25 * min(radii), where) * np.float32(0.6)
+    drawn[where] = smoothstep(-torn, -1 - soft, -1 + soft) * (distance < 2.2)
+    return drawn
 
 
 def veins(scene: Scene, rng: np.random.Generator, scale: float, width: float) -> Grid:

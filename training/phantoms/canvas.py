@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
-from training.phantoms.filters import Grid, blurred, enlarged, width_step
+from training.phantoms.curves import across, along, resampled
+from training.phantoms.filters import Grid, Part, blurred, blurred_part, enlarged, width_step
 from training.phantoms.shape_model import Points, Similarity
-from training.phantoms.strokes import Band, Part, Profile, grains, round_profile, splatted
+from training.phantoms.strokes import Band, Pieces, Profile, grains, round_profile, splatted
 
-__all__ = ["Canvas", "Grid", "along", "bezier", "smooth_closed", "smoothstep", "spread", "tangents"]
+__all__ = ["Canvas", "Grid", "positive", "smoothstep"]
+
+
+def positive(grid: Grid) -> Grid:
+    """The grid itself with 0 for what is below. NumPy is twice as fast with both bounds."""
+    return np.clip(grid, 0, np.inf, out=grid)
 
 
 def smoothstep(value: Grid, low: float, high: float) -> Grid:
@@ -28,58 +34,6 @@ def smoothstep(value: Grid, low: float, high: float) -> Grid:
     t *= t
     t *= rest
     return t
-
-
-def along(path: Points, step: float) -> Points:
-    """The path (N, 2) resampled at equal steps of about `step`, ends kept."""
-    lengths = np.zeros(len(path))
-    run = path[1:] - path[:-1]
-    np.cumsum(np.hypot(run[:, 0], run[:, 1]), out=lengths[1:])
-    count = max(2, int(np.ceil(lengths[-1] / step)) + 1)
-    at = np.arange(count) * (lengths[-1] / (count - 1))
-    points = np.empty((count, 2))
-    points[:, 0], points[:, 1] = np.interp(at, lengths, path[:, 0]), np.interp(at, lengths, path[:, 1])
-    return points
-
-
-@cache
-def _bernstein(degree: int, steps: int) -> Points:
-    t = np.linspace(0, 1, steps)[:, None]
-    order = np.arange(degree + 1)[None, :]
-    return np.array([math.comb(degree, k) for k in range(degree + 1)]) * t**order * (1 - t) ** (degree - order)
-
-
-def bezier(points: Sequence[tuple[float, float]], steps: int = 64) -> Points:
-    """A smooth open curve (steps, 2) led by a few points: the Bezier curve of their degree."""
-    curve: Points = _bernstein(len(points) - 1, steps) @ np.asarray(points, np.float64)
-    return curve
-
-
-def spread(values: Points, count: int) -> Points:
-    """Values (N,) at even steps along something, read off at `count` even steps."""
-    return np.interp(np.arange(count) / (count - 1), np.arange(len(values)) / (len(values) - 1), values)
-
-
-def tangents(path: Points) -> Points:
-    """Central differences along the second-last axis of (..., N, 2 or 3): the step that each point stands for."""
-    step = np.empty_like(path)
-    step[..., 1:-1, :] = 0.5 * (path[..., 2:, :] - path[..., :-2, :])
-    step[..., 0, :] = path[..., 1, :] - path[..., 0, :]
-    step[..., -1, :] = path[..., -1, :] - path[..., -2, :]
-    return step
-
-
-def smooth_closed(points: Points, times: int = 3) -> Points:
-    """A closed Catmull-Rom spline through the points (N, 2), `times` points for each."""
-    before, after, next_but_one = (np.roll(points, shift, axis=0) for shift in (1, -1, -2))
-    t = (np.arange(times) / times)[:, None, None]
-    curve = 0.5 * (
-        2 * points
-        + t * (after - before)
-        + t**2 * (2 * before - 5 * points + 4 * after - next_but_one)
-        + t**3 * (3 * points - before - 3 * after + next_but_one)
-    )
-    return curve.transpose(1, 0, 2).reshape(-1, 2)
 
 
 def _ellipse(
@@ -95,6 +49,11 @@ def _ellipse(
     v *= v
     u += v
     return u
+
+
+def _span(chosen: npt.NDArray[np.bool_]) -> slice:
+    places = np.flatnonzero(chosen)
+    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)
 
 
 class Canvas:
@@ -113,9 +72,11 @@ class Canvas:
         at = (np.arange(size) + 0.5) / size
         inverse = pose.rotation.T / pose.scale
         base = -pose.shift @ inverse
-        columns, rows = np.outer(at, inverse[0]) + base, np.outer(at, inverse[1])
-        self.x = (columns[None, :, 0] + rows[:, None, 0]).astype(np.float32)
-        self.y = (columns[None, :, 1] + rows[:, None, 1]).astype(np.float32)
+        columns, rows = np.outer(inverse[0], at) + base[:, None], np.outer(inverse[1], at)
+        self.x, self.y = (
+            np.add(columns[i], rows[i][:, None], out=np.empty((size, size), np.float32), casting="same_kind")
+            for i in (0, 1)
+        )
 
     def zeros(self) -> Grid:
         """A grid of nothing."""
@@ -126,40 +87,49 @@ class Canvas:
         return self.pose.apply(np.asarray(points, np.float64)) * self.size
 
     def coverage(self, polygon: Points) -> Grid:
-        """The share of each pixel, 0..1, inside the closed polygon (N, 2): signed areas summed along the rows."""
-        n = self.size
-        closed = np.concatenate([polygon, polygon[:1]])
-        points = along(self.pixels(closed), 0.4)
-        x = np.minimum(np.maximum(0.5 * (points[1:, 0] + points[:-1, 0]), 0), n - 1e-3)
-        y = np.minimum(np.maximum(points[:, 1], 0), n - 1e-6)
-        row = y.astype(np.intp)
-        top, high = int(row.min()), int(np.ptp(row)) + 1
-        y0, y1, row0, row1 = y[:-1], y[1:], row[:-1] - top, row[1:] - top
-        # A step that crosses into another row (it is shorter than one) is divided at the border.
-        border = np.where(row0 == row1, y1, np.maximum(row0, row1) + top)
-        rise = np.concatenate([border - y0, y1 - border])
-        column = x.astype(np.intp)
-        share = column + 1 - x
-        first = np.concatenate([row0, row1]) * (n + 2) + np.concatenate([column, column])
-        part = rise * np.concatenate([share, share])
-        where, amount = np.concatenate([first, first + 1]), np.concatenate([part, rise - part])
-        cells = np.bincount(where, amount, high * (n + 2)).astype(np.float32).reshape(high, n + 2)
+        """The share of each pixel, 0..1, inside the closed polygon (N, 2)."""
         drawn = self.zeros()
-        # The sum along a row is what it is from the outline's last column on, and 0 before its first.
-        left, right = int(column.min()), min(int(column.max()) + 2, n)
-        inside = np.abs(np.cumsum(cells[:, left:right], axis=1))
-        drawn[top : top + high, left:right] = np.minimum(inside, 1)
-        drawn[top : top + high, right:] = np.minimum(inside[:, -1:], 1)
+        where, part = self.coverage_part(polygon)
+        drawn[where] = part
         return drawn
 
-    def splat(self, *bands: Band) -> Grid:
+    def coverage_part(self, polygon: Points) -> tuple[Part, Grid]:
+        """`coverage`, from the polygon's first column to the picture's last: signed areas summed along the rows."""
+        n = self.size
+        closed = np.concatenate([polygon, polygon[:1]])
+        x, y = along(self.pixels(closed), 0.4).T
+        x = np.clip(0.5 * (x[1:] + x[:-1]), 0, n - 1e-3)
+        y = np.clip(y, 0, n - 1e-6)
+        row, column = y.astype(np.intp), x.astype(np.intp)
+        top, left, right = int(row.min()), int(column.min()), min(int(column.max()) + 2, n)
+        row -= top
+        high, wide = int(row.max()) + 1, right - left
+        y0, y1, row0, row1 = y[:-1], y[1:], row[:-1], row[1:]
+        # A step that crosses into another row (it is shorter than one) is divided at the border.
+        border = np.where(row0 == row1, y1, np.maximum(row0, row1) + top)
+        rise = border - y0, y1 - border
+        share = column + 1 - x
+        column -= left
+        part = rise[0] * share, rise[1] * share
+        cells = [edge * (wide + 1) + column for edge in (row0, row1)]
+        where = np.concatenate([*cells, cells[0] + 1, cells[1] + 1])
+        amount = np.concatenate([*part, rise[0] - part[0], rise[1] - part[1]])
+        inside = np.bincount(where, amount, high * (wide + 1)).astype(np.float32).reshape(high, wide + 1)[:, :wide]
+        # The sum along a row is what it is from the outline's last column on, and 0 before its first.
+        drawn = np.empty((high, n - left), np.float32)
+        summed = np.cumsum(inside, axis=1, out=drawn[:, :wide])
+        np.clip(np.abs(summed, out=summed), 0, 1, out=summed)
+        drawn[:, wide:] = summed[:, -1:]
+        return np.s_[top : top + high, left:n], drawn
+
+    def splat(self, *bands: Band | Pieces) -> Grid:
         """Mean thickness that the bands' volumes (chest's unit^2 x thickness) make in each pixel."""
         drawn = self.zeros()
         where, part = self.splat_part(*bands)
         drawn[where] = part
         return drawn
 
-    def splat_part(self, *bands: Band) -> tuple[Part, Grid]:
+    def splat_part(self, *bands: Band | Pieces) -> tuple[Part, Grid]:
         """`splat`, of the part of the picture that it touches."""
         # Half pixels, two of them before the picture.
         scale = 2 * self.size
@@ -171,15 +141,24 @@ class Canvas:
         """Gaussian blur; `sigma` in the chest's unit. Widths under an eighth of a pixel change nothing."""
         return blurred(grid, width_step(sigma / self.pixel))
 
-    def noise(self, rng: np.random.Generator, scale: float) -> Grid:
+    def blur_part(self, grid: Grid, sigma: float, filled: Part, wanted: Part) -> Grid:
+        """`blur` in the part `wanted`, of a grid that is 0 outside the part `filled`."""
+        return blurred_part(grid[filled], self.size, width_step(sigma / self.pixel), filled, wanted)
+
+    def softened(self, where: Part, part: Grid) -> tuple[Part, Grid]:
+        """A part of the picture, 0 around it, blurred by 0.6 of a pixel."""
+        rows, columns = (slice(max(at.start - 2, 0), min(at.stop + 2, self.size)) for at in where)
+        return (rows, columns), blurred_part(part, self.size, width_step(0.6), where, (rows, columns))
+
+    def noise(self, rng: np.random.Generator, scale: float, where: Part | None = None) -> Grid:
         """Smooth Gaussian noise of mean 0 and variance 1 whose structures are about `scale` (chest's unit) wide.
 
-        The same generator gives the same pattern at every size of the image.
+        The same generator gives the same pattern at every size of the image; `where` gives a part of it.
         """
         # In steps of a tenth, so that few matrices serve all phantoms.
-        nodes = round(1.1 ** round(np.log(1.6 / (scale * self.pose.scale)) / np.log(1.1)))
-        nodes = int(np.clip(nodes, 2, 4096)) + 3
-        return enlarged(rng.standard_normal((nodes, nodes), dtype=np.float32), self.size)
+        nodes = round(1.1 ** round(math.log(1.6 / (scale * self.pose.scale)) / math.log(1.1)))
+        nodes = min(max(nodes, 2), 4096) + 3
+        return enlarged(rng.standard_normal((nodes, nodes), dtype=np.float32), self.size, where)
 
     def disc(
         self, centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0, lift: Grid | float = 0.0
@@ -190,28 +169,64 @@ class Canvas:
         """
         return _ellipse(self.x, self.y, centre, radii, angle, lift)
 
+    def disc_part(
+        self, centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0, reach: float = 1.0
+    ) -> tuple[Part, Grid]:
+        """`disc`, of the part of the picture around it: what is left out lies beyond `reach` radii."""
+        where = self.around(centre, reach * max(radii))
+        return where, _ellipse(self.x[where], self.y[where], centre, radii, angle, 0.0)
+
     def sphere(self, centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0) -> Grid:
         """Path through an ellipsoid relative to its longest path: sqrt(1 - r^2), 0 outside."""
-        x, y = self.pixels(np.array([centre]))[0]
-        reach = max(radii) / self.pixel + 2
-        (top, bottom), (left, right) = (np.clip([at - reach, at + reach], 0, self.size).astype(int) for at in (y, x))
-        part = np.s_[top:bottom, left:right]
+        where, part = self.sphere_part(centre, radii, angle)
         drawn = self.zeros()
-        drawn[part] = np.sqrt(np.clip(1 - _ellipse(self.x[part], self.y[part], centre, radii, angle, 0.0), 0, None))
+        drawn[where] = part
         return drawn
+
+    def sphere_part(
+        self, centre: tuple[float, float], radii: tuple[float, float], angle: float = 0.0
+    ) -> tuple[Part, Grid]:
+        """`sphere`, of the part of the picture around it."""
+        where, drawn = self.disc_part(centre, radii, angle)
+        np.subtract(1, drawn, out=drawn)
+        return where, np.sqrt(positive(drawn), out=drawn)
+
+    def around(self, centre: tuple[float, float], reach: float) -> Part:
+        """The part of the picture that lies at most that far (chest's unit) from a place, and a little more."""
+        x, y = self.pixels(np.array([centre]))[0].tolist()
+        far, size = reach / self.pixel + 2, self.size
+        (top, bottom), (left, right) = (
+            (int(min(max(at - far, 0), size)), int(min(max(at + far, 0), size))) for at in (y, x)
+        )
+        return np.s_[top:bottom, left:right]
+
+    def columns(self, low: float, high: float) -> slice:
+        """The columns of the picture in which x lies between the two somewhere; may be empty."""
+        ends = self.x[[0, -1]]  # x is even along a column
+        return _span((ends.max(0) > low) & (ends.min(0) < high))
+
+    def rows(self, low: float, high: float) -> slice:
+        """The rows of the picture in which y lies between the two somewhere; may be empty."""
+        ends = self.y[:, [0, -1]]
+        return _span((ends.max(1) > low) & (ends.min(1) < high))
 
     def tube(self, path: Points, radius: float | Points) -> Band:
         """A full tube along the path (N, 2), chest's unit; radius one or (N,). Splats to its path length, same unit."""
-        points = along(path, 0.85 * self.pixel)
-        radii = np.full(len(points), radius) if np.ndim(radius) == 0 else spread(np.asarray(radius), len(points))
-        tangent = tangents(points)
-        length = np.hypot(tangent[:, 0], tangent[:, 1])
-        half = tangent[:, ::-1] * (radii / length)[:, None]
-        half[:, 0] *= -1
-        length[[0, -1]] *= 0.5
-        return self.strip(points, half, np.pi * radii**2 * length, round_profile)
+        return self.tubes([path], [radius])[0]
 
-    def strip(self, path: Points, half_width: Points, volume: Points, profile: Profile) -> Band:
+    def tubes(self, paths: Sequence[Points], radii: Sequence[float | Points]) -> list[Band]:
+        """Several tubes; together they take little longer than one."""
+        fine = resampled(paths, 0.85 * self.pixel)
+        radius = fine.spread(radii)
+        run = fine.tangents()
+        length = np.hypot(run[:, 0], run[:, 1])
+        half = across(run, radius / length)
+        length[fine.first] *= 0.5
+        length[fine.last] *= 0.5
+        volume = np.pi * radius**2 * length
+        return [self.strip(fine.points[part], half[part], volume[part], round_profile) for part in fine.parts()]
+
+    def strip(self, path: Points, half_width: Points, volume: Points, profile: Profile, *, own: bool = False) -> Band:
         """A bent band of grains that lie closer than pixels; the arguments are those of `Band`."""
-        widest = 2 * float(np.hypot(*half_width.T).max()) / self.pixel
-        return Band(path, half_width, volume, int(np.clip(np.ceil(widest), 1, 400)), profile)
+        widest = 2 * math.sqrt(float(np.square(half_width).sum(1).max())) / self.pixel
+        return Band(path, half_width, volume, min(max(math.ceil(widest), 1), 400), profile, own)

@@ -48,6 +48,9 @@ def _findings(pairs: tuple[str, ...], healthy: bool) -> dict[str, float] | None:
     help="Transfer syntax; all of these keep every bit.",
 )
 @click.option("--workers", default=0, show_default=True, type=click.IntRange(0, 64), help="Processes; 0 uses this one.")
+@click.option(
+    "--device", metavar="NAME", help="Of torch, develops the pictures in batches: cuda, cpu, or auto (cuda if there)."
+)
 def phantom(
     count: int,
     folder: Path,
@@ -59,13 +62,14 @@ def phantom(
     photometric: str,
     syntax: str,
     workers: int,
+    device: str | None,
 ) -> None:
     """Write synthetic chest radiographs as DX files: NAME.dcm, NAME.json (the truth) and NAME.masks.npz."""
     from training.phantoms.dicom import write_dicom
-    from training.phantoms.generator import PhantomPool
+    from training.phantoms.pool import PhantomPool
 
     findings = _findings(pairs, healthy)
-    with PhantomPool(min(workers, count)) as pool:
+    with PhantomPool(min(workers, count), device=device) as pool:
         for number, made in enumerate(pool.stream(range(seed, seed + count), size=size, findings=findings)):
             inverted = photometric == "monochrome1" or (photometric == "mixed" and number % 5 == 4)
             path = write_dicom(made, folder, f"phantom-{seed + number:06d}", inverted=inverted, syntax=syntax)

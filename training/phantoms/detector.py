@@ -1,17 +1,24 @@
-"""From attenuation to the stored picture: beam, scatter, quantum noise, log response, grey curve, collimation."""
+"""From attenuation to the stored picture: beam, scatter, quantum noise, log response, grey curve, collimation.
+
+`expose` ends what must be drawn on the processor; `develop` is all that comes after. It is written once, for a picture
+of NumPy and for a batch of tensors (training.phantoms.device).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from training.phantoms.anatomy import Build
-from training.phantoms.canvas import Canvas, Grid
+from training.phantoms.canvas import Grid
+from training.phantoms.filters import blurred, width_step
 from training.phantoms.scene import AERATED, TISSUE, Scene
 
-__all__ = ["BITS", "Exposure", "draw_exposure", "expose"]
+__all__ = ["BITS", "Exposed", "Exposure", "Settings", "develop", "developed", "draw_exposure", "expose", "settings"]
 
 BITS = 12
 _TOP = 2**BITS - 1
@@ -25,7 +32,7 @@ class Exposure:
         quanta: detected per pixel of 1 mm^2 in the direct beam, in thousands.
         scatter: scattered over primary radiation behind the heart.
         dark, bright: log signals that become 0 and the top of the stored range.
-        contrast: steepness of the grey curve; 0 is straight.
+        contrast: steepness of the grey curve; what is below 0.05 counts as that, and is all but straight.
         detail: weight of the detail enhancement.
         blur: of focal spot and detector, in cm.
         center, width: the window that goes with the picture, in stored values.
@@ -72,56 +79,141 @@ def draw_exposure(rng: np.random.Generator, build: Build) -> Exposure:
     )
 
 
-def expose(scene: Scene, exposure: Exposure, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
-    """Stored values of 12 bits, bright = dense."""
-    canvas = scene.canvas
-    attenuation = scene.attenuation()
-    primary = np.exp(-attenuation)
+@dataclass(frozen=True, slots=True, eq=False)
+class Exposed:
+    """A picture that was taken and not yet developed.
+
+    Attributes:
+        attenuation: `Scene.attenuation`, (size, size).
+        noise: standard normal numbers, (size, size).
+        exposure: how it was taken.
+        quanta: detected in a pixel of the direct beam.
+        widths: of scatter near and far, of focal spot and detector, and of the detail enhancement: `width_step`s.
+    """
+
+    attenuation: Grid
+    noise: Grid
+    exposure: Exposure
+    quanta: float
+    widths: tuple[int, int, int, int]
+
+
+def expose(scene: Scene, exposure: Exposure, rng: np.random.Generator) -> Exposed:
+    """Take the picture: what the beam met, and what chance adds to it."""
+    pixel, size = scene.canvas.pixel, scene.canvas.size
+    near, far, focus, detail = (width_step(s / pixel) for s in (0.045, 0.13, scene.cm(exposure.blur), 0.02))
+    return Exposed(
+        scene.attenuation(),
+        rng.standard_normal((size, size), dtype=np.float32),
+        exposure,
+        1000 * exposure.quanta * (10 * pixel * scene.build.cm) ** 2,
+        (near, far, focus, detail),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settings:
+    """The numbers of `develop`: floats for one picture, arrays (B, 1, 1) for several.
+
+    Attributes:
+        edges: for each edge of the collimated field that lies in the picture a row (1, size) and a column (size, 1);
+            their sum is 0 and less outside the field and 1 and more inside.
+        shutter: value of what lies outside.
+    """
+
+    scatter: Any
+    quanta: Any
+    detail: Any
+    dark: Any
+    slope: Any
+    low: Any
+    span: Any
+    edges: list[tuple[Any, Any]]
+    shutter: Any
+
+
+def settings(exposed: Exposed) -> Settings:
+    """What `develop` is told of one picture."""
+    exposure = exposed.exposure
+    k = 2.2 * max(exposure.contrast, 0.05)
+    low, high = np.tanh(-0.5 * k), np.tanh(0.5 * k)
+    return Settings(
+        scatter=0.25 * exposure.scatter,
+        quanta=exposed.quanta,
+        detail=exposure.detail,
+        # The grey at which the curve is steepest, and its slope there.
+        dark=0.5 * (exposure.dark + exposure.bright),
+        slope=k / (exposure.bright - exposure.dark),
+        low=float(low),
+        span=float(high - low),
+        edges=_edges(exposure, len(exposed.noise)),
+        shutter=exposure.shutter,
+    )
+
+
+def _edges(exposure: Exposure, size: int) -> list[tuple[Grid, Grid]]:
+    """About a pixel soft. An edge of 0 or 1 is the picture's own."""
+    at = (np.arange(size) + 0.5) / size
+    left, top, right, bottom = exposure.border
+    tilt = exposure.turn * (at - 0.5)
+    edges = []
+    for edge, inward, upright in ((left, 1, True), (top, 1, False), (right, -1, True), (bottom, -1, False)):
+        if 0 < edge < 1:
+            run, rest = inward * size * at + 0.5, inward * size * ((tilt if upright else -tilt) - edge)
+            row, column = (run, rest) if upright else (rest, run)
+            edges.append((row[None, :].astype(np.float32), column[:, None].astype(np.float32)))
+    return edges
+
+
+def develop(exposed: Exposed) -> npt.NDArray[np.uint16]:
+    """Stored values of 12 bits, bright = dense, (size, size)."""
+    blurs = [lambda grid, step=step: blurred(grid, step) for step in exposed.widths]
+    return developed(np, exposed.attenuation, exposed.noise, settings(exposed), blurs).astype(np.uint16)
+
+
+def developed(xp: Any, attenuation: Any, noise: Any, s: Settings, blurs: list[Callable[[Any], Any]]) -> Any:
+    """Stored values, still as float32.
+
+    Args:
+        xp: numpy or torch: only what both call alike is used.
+        attenuation: (..., size, size).
+        noise: of the same shape.
+        s: the settings.
+        blurs: the four blurs of `Exposed.widths`; what they give may be what they were given.
+    """
+    near, far, focus, detail = blurs
+    primary = xp.exp(-attenuation)
     # Scatter is born in tissue: none comes from the direct beam beside the body.
-    source = primary * np.minimum(attenuation / 2.5, 1)
-    near, far = canvas.blur(source, 0.045), canvas.blur(source, 0.13)
-    near += far
-    near *= np.float32(0.25 * exposure.scatter)
-    total = canvas.blur(primary + near, scene.cm(exposure.blur))
-    quanta = np.float32(1000 * exposure.quanta * (10 * canvas.pixel * scene.build.cm) ** 2)
-    total += np.sqrt(total / quanta) * rng.standard_normal(total.shape, dtype=np.float32)
-    np.maximum(total, 1e-4, out=total)
-    signal = np.log(total, out=total)
-    np.negative(signal, out=signal)
-    signal += np.float32(exposure.detail) * (signal - canvas.blur(signal, 0.02))
-    return _stored(canvas, signal, exposure)
+    source = attenuation * (1 / 2.5)
+    xp.clip(source, 0, 1, out=source)
+    source *= primary
+    total = near(source) + far(source)
+    total *= s.scatter
+    total += primary
+    total = focus(total)
+    grain = total / s.quanta
+    xp.sqrt(grain, out=grain)
+    grain *= noise
+    grain += total
+    signal = xp.log(xp.clip(grain, 1e-4, np.inf, out=grain), out=grain)
+    xp.negative(signal, out=signal)
+    fine = signal - detail(signal)
+    fine *= s.detail
+    signal += fine
+    return _stored(xp, signal, s)
 
 
-def _stored(canvas: Canvas, signal: Grid, exposure: Exposure) -> npt.NDArray[np.uint16]:
-    grey = signal - np.float32(exposure.dark)
-    grey /= np.float32(exposure.bright - exposure.dark)
-    if exposure.contrast > 0.05:
-        k = np.float32(2.2 * exposure.contrast)
-        low, high = np.tanh(-0.5 * k), np.tanh(0.5 * k)
-        grey -= 0.5
-        grey *= k
-        np.tanh(grey, out=grey)
-        grey -= low
-        grey /= high - low
-    np.clip(grey, 0, 1, out=grey)
-    if exposure.border != (0, 0, 1, 1):
-        field = _field(canvas.size, exposure)
-        grey = grey * field + np.float32(exposure.shutter) * (1 - field)
-    return np.rint(grey * _TOP).astype(np.uint16)
-
-
-def _field(size: int, exposure: Exposure) -> Grid:
-    """1 inside the collimated field, 0 outside, about a pixel soft."""
-    at = ((np.arange(size) + 0.5) / size).astype(np.float32)
-    x, y = at[None, :], at[:, None]
-    tilt = np.float32(exposure.turn)
-    left, top, right, bottom = (np.float32(edge) for edge in exposure.border)
-    field = np.ones((size, size), np.float32)
-    across, down = x + tilt * (y - 0.5), y - tilt * (x - 0.5)
-    for edge, value in ((left, across), (top, down)):
-        if edge > 0:
-            field *= np.clip((value - edge) * size + 0.5, 0, 1)
-    for edge, value in ((right, across), (bottom, down)):
-        if edge < 1:
-            field *= np.clip((edge - value) * size + 0.5, 0, 1)
-    return field
+def _stored(xp: Any, grey: Any, s: Settings) -> Any:
+    grey -= s.dark
+    grey *= s.slope
+    xp.tanh(grey, out=grey)
+    grey -= s.low
+    grey *= _TOP / s.span
+    xp.clip(grey, 0, _TOP, out=grey)
+    if s.edges:
+        grey -= s.shutter * _TOP
+        for row, column in s.edges:
+            field = row + column
+            grey *= xp.clip(field, 0, 1, out=field)
+        grey += s.shutter * _TOP
+    return xp.round(grey, out=grey)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training.phantoms.canvas import bezier, smoothstep
+from training.phantoms.canvas import smoothstep
+from training.phantoms.curves import bezier
 from training.phantoms.scene import Scene, side_of
 from training.phantoms.shape_model import Points
-from training.phantoms.strokes import Band
 
 __all__ = ["add_devices", "add_marker"]
 
@@ -53,7 +53,8 @@ def _electrodes(scene: Scene, rng: np.random.Generator) -> None:
     exit_x = chest.middle + rng.uniform(-0.35, 0.35)
     for dx, dy in ((-0.24, 0.06), (0.25, 0.05), (0.27, 0.40), (-0.22, 0.42))[: int(rng.integers(2, 5))]:
         x, y = chest.middle + dx + rng.normal(0, 0.03), chest.top + dy + rng.normal(0, 0.03)
-        scene.metal += 0.12 * smoothstep(-scene.canvas.disc((x, y), (scene.cm(0.55),) * 2), -1.1, -0.9)
+        where, disc = scene.canvas.disc_part((x, y), (scene.cm(0.55),) * 2, reach=1.1)
+        scene.metal[where] += 0.12 * smoothstep(-disc, -1.1, -0.9)
         bow = (x + rng.normal(0, 0.12), y + rng.uniform(0.05, 0.2))
         _wire(
             scene,
@@ -92,11 +93,10 @@ def _pacemaker(scene: Scene, rng: np.random.Generator) -> None:
     chest, canvas = scene.chest, scene.canvas
     sign = 1 if rng.random() < 0.85 else -1
     x, y = chest.middle + sign * rng.uniform(0.20, 0.25), chest.top + rng.uniform(0.07, 0.13)
-    box = canvas.disc((x, y), (scene.cm(2.3), scene.cm(2.0)), rng.normal(0, 0.2))
-    solid = smoothstep(-(box**1.6), -1.06, -0.94)
-    scene.metal += 0.16 * solid + 0.18 * smoothstep(
-        -canvas.disc((x, y + 0.008), (scene.cm(1.4), scene.cm(1.0))), -1.1, -0.9
-    )
+    where, box = canvas.disc_part((x, y), (scene.cm(2.3), scene.cm(2.0)), rng.normal(0, 0.2), reach=1.1)
+    scene.metal[where] += 0.16 * smoothstep(-(box**1.6), -1.06, -0.94)
+    where, battery = canvas.disc_part((x, y + 0.008), (scene.cm(1.4), scene.cm(1.0)), reach=1.1)
+    scene.metal[where] += 0.18 * smoothstep(-battery, -1.1, -0.9)
     heart = chest.heart
     cava = (chest.middle - 0.03, chest.top + 0.2)
     for end in (
@@ -117,8 +117,8 @@ def _pacemaker(scene: Scene, rng: np.random.Generator) -> None:
 def _port(scene: Scene, rng: np.random.Generator) -> None:
     chest = scene.chest
     x, y = chest.middle - rng.uniform(0.16, 0.24), chest.top + rng.uniform(0.10, 0.2)
-    ring = np.sqrt(scene.canvas.disc((x, y), (scene.cm(1.1),) * 2))
-    scene.metal += 0.14 * np.exp(-(((ring - 0.8) / 0.25) ** 2))
+    where, disc = scene.canvas.disc_part((x, y), (scene.cm(1.1),) * 2, reach=2)  # beyond there is less than a millionth
+    scene.metal[where] += 0.14 * np.exp(-(((np.sqrt(disc) - 0.8) / 0.25) ** 2))
     _wire(
         scene,
         [
@@ -147,11 +147,11 @@ def _drain(scene: Scene, rng: np.random.Generator) -> None:
 def _sternal_wires(scene: Scene, rng: np.random.Generator) -> None:
     x, y = scene.chest.middle + rng.normal(0, 0.008), scene.chest.top
     turn = np.linspace(0, 2 * np.pi, 24)
-    dust: list[Band] = []
+    loops: list[Points] = []
     for level in np.arange(int(rng.integers(4, 7))) * 0.055 + 0.12:
-        loop: Points = np.stack([x + 0.013 * np.cos(turn) + rng.normal(0, 0.003), y + level + 0.008 * np.sin(turn)], 1)
-        dust.append(scene.canvas.tube(loop, scene.cm(0.06)))
-    where, part = scene.canvas.splat_part(*dust)
+        across = x + 0.013 * np.cos(turn) + rng.normal(0, 0.003)
+        loops.append(np.stack([across, y + level + 0.008 * np.sin(turn)], 1))
+    where, part = scene.canvas.splat_part(*scene.canvas.tubes(loops, [scene.cm(0.06)] * len(loops)))
     scene.metal[where] += part * np.float32(scene.build.cm)
 
 
@@ -182,7 +182,7 @@ def add_marker(scene: Scene, rng: np.random.Generator) -> str | None:
         corner[0] = 1 - corner[0] - 0.03
     height = rng.uniform(0.03, 0.05)
     strokes = [scene.canvas.pose.undo(corner + height * np.array(stroke)) for stroke in _LETTERS[letter]]
-    dust = [scene.canvas.tube(stroke, 0.09 * height / scene.canvas.pose.scale) for stroke in strokes]
+    dust = scene.canvas.tubes(strokes, [0.09 * height / scene.canvas.pose.scale] * len(strokes))
     where, part = scene.canvas.splat_part(*dust)
     scene.metal[where] += np.minimum(part * np.float32(scene.build.cm), 0.2) * np.float32(rng.uniform(2.5, 6.0))
     return letter

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cxredge.result import LABELS, STRUCTURES
 from training.errors import bad
-from training.phantoms.anatomy import cardiothoracic_ratio, chest_of, draw_build, draw_contours
+from training.phantoms.anatomy import Build, cardiothoracic_ratio, chest_of, draw_build, draw_contours
 from training.phantoms.canvas import Canvas
-from training.phantoms.detector import Exposure, draw_exposure, expose
+from training.phantoms.detector import Exposed, Exposure, develop, draw_exposure, expose
 from training.phantoms.devices import add_devices, add_marker
 from training.phantoms.findings import deform, draw_findings, stream
 from training.phantoms.sampler import sample_findings
@@ -24,7 +24,7 @@ from training.phantoms.skeleton import add_skeleton
 from training.phantoms.soft import add_soft_tissue, empty_scene
 from training.phantoms.vessels import add_vessels
 
-__all__ = ["Box", "Phantom", "PhantomPool", "batch", "generate"]
+__all__ = ["Box", "Phantom", "Undeveloped", "draw", "finished", "generate"]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -68,11 +68,27 @@ class Phantom:
     parameters: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Undeveloped:
+    """A phantom whose picture was taken and not yet developed; the rest as in `Phantom`."""
+
+    exposed: Exposed
+    masks: Mask
+    labels: npt.NDArray[np.uint8]
+    boxes: tuple[Box, ...]
+    disease_masks: dict[str, Mask]
+    spacing: float
+    parameters: dict[str, Any]
+
+
+Findings = Mapping[str, float]
+
+
 def generate(
     seed: int,
     *,
     size: int = 256,
-    findings: Mapping[str, float] | None = None,
+    findings: Findings | Callable[[int], Findings] | None = None,
     prevalence: Mapping[str, float] | None = None,
     devices: bool = True,
     pose: float = 1.0,
@@ -82,7 +98,8 @@ def generate(
     Args:
         seed: 0 or more. Two calls with one seed and other findings show the same patient and exposure.
         size: pixels on a side, 64 or more.
-        findings: label -> severity 0..1; {} draws a healthy chest; None leaves it to `sample_findings`.
+        findings: label -> severity 0..1, or a function of the seed that gives them; {} draws a healthy chest; None
+            leaves it to `sample_findings`.
         prevalence: for `sample_findings`.
         devices: False leaves out devices and the letter of the side.
         pose: how much the patient's pose varies; 0 is upright and centred.
@@ -90,14 +107,31 @@ def generate(
     Raises:
         UsageError: BAD_ARGUMENT: a negative seed, a size below 64, an unknown label, or a severity outside 0..1.
     """
+    drawn = draw(seed, size=size, findings=findings, prevalence=prevalence, devices=devices, pose=pose)
+    with _threads().limit(limits=1):
+        return finished(drawn, develop(drawn.exposed))
+
+
+def draw(
+    seed: int,
+    *,
+    size: int = 256,
+    findings: Findings | Callable[[int], Findings] | None = None,
+    prevalence: Mapping[str, float] | None = None,
+    devices: bool = True,
+    pose: float = 1.0,
+) -> Undeveloped:
+    """All of `generate` that cannot be done on a device; the arguments are the same."""
     if seed < 0 or size < 64:
         raise bad(f"seed {seed}, size {size}: need a seed of 0 or more and a size of 64 or more")
-    wanted = dict(sample_findings(stream(seed, "findings"), prevalence) if findings is None else findings)
+    if findings is None:
+        findings = sample_findings(stream(seed, "findings"), prevalence)
+    wanted = dict(findings(seed) if callable(findings) else findings)
     if not set(wanted) <= set(LABELS) or not all(0 <= severity <= 1 for severity in wanted.values()):
         raise bad(f"findings: labels must be of {', '.join(LABELS)} and severities within 0..1")
     _keep_memory()
     with _threads().limit(limits=1):
-        return _generate(seed, size, wanted, devices, pose)
+        return _draw(seed, size, wanted, devices, pose)
 
 
 @cache
@@ -117,15 +151,14 @@ def _threads() -> Any:
     return ThreadpoolController()
 
 
-def _generate(seed: int, size: int, wanted: dict[str, float], devices: bool, pose: float) -> Phantom:
+def _draw(seed: int, size: int, wanted: dict[str, float], devices: bool, pose: float) -> Undeveloped:
     scene = _scene(seed, size, wanted, _pose(stream(seed, "pose"), pose))
     draw_findings(scene, seed, wanted)
     carried = add_devices(scene, stream(seed, "devices"), set(wanted)) if devices else []
     letter = add_marker(scene, stream(seed, "marker")) if devices else None
-    exposure = draw_exposure(stream(seed, "exposure"), scene.build)
-    stored = expose(scene, exposure, stream(seed, "noise"))
+    exposed = expose(scene, draw_exposure(stream(seed, "exposure"), scene.build), stream(seed, "noise"))
     facts = {"seed": seed, "size": size, "findings": wanted, "devices": carried, "marker": letter}
-    return _phantom(scene, exposure, stored, facts)
+    return _undeveloped(scene, exposed, facts)
 
 
 def _scene(seed: int, size: int, findings: Mapping[str, float], pose: Similarity) -> Scene:
@@ -147,32 +180,49 @@ def _pose(rng: np.random.Generator, amount: float) -> Similarity:
     return Similarity(1.10 * float(np.exp(grow)), turn, np.array([0.5 + right, 0.475 + down]))
 
 
-def _phantom(scene: Scene, exposure: Exposure, stored: npt.NDArray[np.uint16], facts: dict[str, Any]) -> Phantom:
+def _undeveloped(scene: Scene, exposed: Exposed, facts: dict[str, Any]) -> Undeveloped:
     organs = {"left_lung": scene.lung["left"], "right_lung": scene.lung["right"], "heart": scene.heart}
-    spacing = 10 * scene.canvas.pixel * scene.build.cm
+    rotation = scene.canvas.pose.rotation
     parameters = facts | {
-        "build": asdict(scene.build),
-        "exposure": asdict(exposure),
+        "build": _told(scene.build),
+        "exposure": _told(exposed.exposure),
         "cardiothoracic_ratio": cardiothoracic_ratio(scene.chest.contours),
-        "turned_degrees": float(
-            np.degrees(np.arctan2(scene.canvas.pose.rotation[0, 1], scene.canvas.pose.rotation[0, 0]))
-        ),
+        "turned_degrees": float(np.degrees(np.arctan2(rotation[0, 1], rotation[0, 0]))),
         "view": "AP" if scene.build.supine else "PA",
         "signs": [{"label": drawn.label, **drawn.facts} for drawn in scene.drawn],
     }
     together = {
         label: np.logical_or.reduce([d.mask for d in scene.drawn if d.label == label]) for label in _labels(scene)
     }
-    return Phantom(
-        image=_windowed(stored, exposure.center, exposure.width),
+    return Undeveloped(
+        exposed=exposed,
         masks=np.stack([organs[name] > 0.5 for name in STRUCTURES]),
         labels=np.array([label in together for label in LABELS], np.uint8),
         boxes=tuple(_box(drawn) for drawn in scene.drawn),
         disease_masks=together,
+        spacing=float(10 * scene.canvas.pixel * scene.build.cm),
+        parameters=parameters,
+    )
+
+
+def _told(facts: Build | Exposure) -> dict[str, Any]:
+    """As `asdict`, which is slow, of numbers and tuples of them."""
+    return {field.name: getattr(facts, field.name) for field in fields(facts)}
+
+
+def finished(drawn: Undeveloped, stored: npt.NDArray[np.uint16]) -> Phantom:
+    """The phantom with its developed picture."""
+    exposure = drawn.exposed.exposure
+    return Phantom(
+        image=_windowed(stored, exposure.center, exposure.width),
+        masks=drawn.masks,
+        labels=drawn.labels,
+        boxes=drawn.boxes,
+        disease_masks=drawn.disease_masks,
         stored=stored,
         window=(exposure.center, exposure.width),
-        spacing=float(spacing),
-        parameters=parameters,
+        spacing=drawn.spacing,
+        parameters=drawn.parameters,
     )
 
 
@@ -182,75 +232,13 @@ def _labels(scene: Scene) -> list[str]:
 
 def _windowed(stored: npt.NDArray[np.uint16], center: float, width: float) -> npt.NDArray[np.float32]:
     """PS3.3 C.11.2.1.2.1, scaled to 0..1."""
-    value = (stored.astype(np.float32) - np.float32(center - 0.5)) / np.float32(width - 1) + np.float32(0.5)
-    return np.clip(value, 0, 1)
+    value = stored.astype(np.float32)
+    value -= np.float32(center - 0.5)
+    value /= np.float32(width - 1)
+    value += np.float32(0.5)
+    return np.clip(value, 0, 1, out=value)
 
 
 def _box(drawn: Drawn) -> Box:
     rows, columns = np.flatnonzero(drawn.mask.any(1)), np.flatnonzero(drawn.mask.any(0))
     return Box(drawn.label, int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-
-
-class PhantomPool:
-    """Worker processes that draw phantoms; one pool serves many batches.
-
-    with PhantomPool(2) as pool:
-        for phantom in pool.stream(range(10_000), size=256): ...
-    """
-
-    def __init__(self, workers: int = 2) -> None:
-        """Start the pool.
-
-        Args:
-            workers: processes; 0 draws in this process.
-        """
-        import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
-
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, mp_context=context) if workers > 0 else None
-        self._workers = workers
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the processes."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def stream(self, seeds: Sequence[int], **options: Any) -> Iterator[Phantom]:
-        """Phantoms in the order of the seeds; options as for `generate`. Never runs far ahead of its reader."""
-        if self._pool is None:
-            yield from (generate(seed, **options) for seed in seeds)
-            return
-        from collections import deque
-
-        chunks = [list(seeds[i : i + 4]) for i in range(0, len(seeds), 4)]
-        waiting: deque[Any] = deque()
-        for chunk in chunks:
-            waiting.append(self._pool.submit(_several, chunk, options))
-            if len(waiting) > 2 * self._workers + 1:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
-
-
-def batch(seeds: Sequence[int], *, workers: int = 0, **options: Any) -> list[Phantom]:
-    """The phantoms of several seeds, in order; options as for `generate`.
-
-    Args:
-        seeds: one for each phantom.
-        workers: processes to share the work; 0 stays in this one. Starting them takes a second: keep a `PhantomPool`
-            for many batches.
-        **options: as for `generate`.
-    """
-    with PhantomPool(min(workers, len(seeds))) as pool:
-        return list(pool.stream(seeds, **options))
-
-
-def _several(seeds: list[int], options: dict[str, Any]) -> list[Phantom]:
-    return [generate(seed, **options) for seed in seeds]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from training.phantoms.anatomy import SIDES
-from training.phantoms.canvas import Grid, smooth_closed, smoothstep
+from training.phantoms.canvas import Grid, smoothstep
+from training.phantoms.curves import smooth_closed
 from training.phantoms.scene import Scene, side_of
 
 __all__ = ["draw_effusion", "draw_pneumothorax", "draw_thickening"]
@@ -22,7 +23,8 @@ def draw_effusion(scene: Scene, rng: np.random.Generator, severity: float) -> No
         half = scene.canvas.x > scene.chest.middle if side == "left" else scene.canvas.x <= scene.chest.middle
         scene.fill(filled * half * (1 - scene.heart))  # also in the recess behind the dome
         filled *= scene.lung[side]
-        scene.tissue += scene.belly() * filled  # fluid bulges the lung's bed to what lies below it
+        rows, thicker = scene.belly()
+        scene.tissue[rows] += thicker * filled[rows]  # fluid bulges the lung's bed to what lies below it
         scene.note("Effusion", filled > 0.2 * float(filled.max(initial=0)) + 0.02, side=side, amount=amount, lying=veil)
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from training.phantoms.anatomy import SIDES, Build, Chest
 from training.phantoms.canvas import Canvas, Grid, smoothstep
+from training.phantoms.strokes import Pieces
 
 __all__ = ["AERATED", "Drawn", "Scene"]
 
@@ -43,7 +44,7 @@ class Scene:
         share: air's share of that path.
         clear: 1 where the lung is free of fluid, 0 where all its air is replaced.
         vessels: path through vessels within the lungs, cm.
-        bronchi: path through open airways, cm; seen only where the lung around them is filled.
+        airways: the open bronchi; seen, and drawn, only where the lung around them is filled.
         tissue: further soft tissue, cm; may be negative (gas outside the lungs).
         bone, metal: cm.
     """
@@ -59,10 +60,10 @@ class Scene:
     share: Grid
     clear: Grid
     vessels: Grid
-    bronchi: Grid
     tissue: Grid
     bone: Grid
     metal: Grid
+    airways: list[Pieces] = field(default_factory=list)
     drawn: list[Drawn] = field(default_factory=list)
 
     @property
@@ -78,10 +79,16 @@ class Scene:
         """Replace that share (0..1) of the air that is left by fluid or cells."""
         self.clear *= 1 - share
 
-    def belly(self) -> Grid:
-        """Tissue (cm) by which the body is thicker below the diaphragm."""
-        level = smoothstep(self.canvas.y, min(self.chest.dome.values()), self.chest.bottom + 0.06)
-        return level * smoothstep(self.body, 2, 8) * np.float32(1.5 + 2 * self.build.fat)
+    def belly(self) -> tuple[slice, Grid]:
+        """Tissue (cm) by which the body is thicker below the diaphragm: on which rows, and how much."""
+        rows = self.canvas.rows(min(self.chest.dome.values()), np.inf)
+        thicker = self.below(rows) * smoothstep(self.body[rows], 2, 8)
+        thicker *= np.float32(1.5 + 2 * self.build.fat)
+        return rows, thicker
+
+    def below(self, rows: slice) -> Grid:
+        """Of those rows, from 0 at the diaphragm's highest point to 1 below the angles."""
+        return smoothstep(self.canvas.y[rows], min(self.chest.dome.values()), self.chest.bottom + 0.06)
 
     def note(self, label: str, where: Mask, **facts: object) -> None:
         """Keep the truth of a sign; a sign that fell outside the picture leaves none."""
@@ -101,12 +108,27 @@ class Scene:
 
     def attenuation(self) -> Grid:
         """The line integral of the attenuation coefficient at each pixel: no unit, at least 0."""
-        air = self.depth * self.share * self.clear
-        # A vessel displaces air, so it vanishes where there is none; a bronchus shows only against filled lung.
-        vessels = np.minimum(self.vessels, self.depth) * self.share * self.clear
-        bronchi = np.minimum(self.bronchi, 0.25 * self.depth) * self.share * (1 - self.clear)
-        soft = np.maximum(self.body + self.tissue - air + vessels - bronchi, 0)
-        return TISSUE * soft + BONE * self.bone + METAL * self.metal
+        soft = self.body + self.tissue
+        if self.airways and float(self.clear.min()) < 1:
+            self._open_airways(soft)
+        # A vessel displaces air, so it vanishes where there is none.
+        air = self.depth - np.minimum(self.vessels, self.depth)
+        air *= self.share
+        air *= self.clear
+        soft -= air
+        np.clip(soft, 0, np.inf, out=soft)
+        soft *= TISSUE
+        soft += BONE * self.bone
+        soft += METAL * self.metal
+        return soft
+
+    def _open_airways(self, soft: Grid) -> None:
+        """Take the air in the bronchi out of lung that is filled."""
+        where, path = self.canvas.splat_part(*self.airways)
+        path = np.minimum(path, 0.25 * self.depth[where])
+        path *= self.share[where]
+        path *= 1 - self.clear[where]
+        soft[where] -= path
 
 
 def side_of(rng: np.random.Generator, left: float = 0.5) -> str:

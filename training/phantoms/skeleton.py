@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from training.phantoms.anatomy import SIDES
-from training.phantoms.canvas import Grid, along, bezier, smooth_closed, smoothstep, spread, tangents
+from training.phantoms.canvas import Grid, positive, smoothstep
+from training.phantoms.curves import across, bezier, resampled, smooth_closed, tangents
 from training.phantoms.scene import Scene
 from training.phantoms.shape_model import Points
 from training.phantoms.strokes import Band, Floats
@@ -18,21 +20,25 @@ __all__ = ["add_skeleton"]
 def add_skeleton(scene: Scene, rng: np.random.Generator) -> None:
     """Draw all bones into the scene."""
     strength = float(np.clip(1.05 - 0.004 * (scene.build.age - 40) + rng.normal(0, 0.06), 0.75, 1.25))
-    long = scene.canvas.splat(*_ribs(scene, rng), *_clavicles(scene, rng), *_shoulders(scene, rng))
+    ribs = _ribs(scene, rng)
+    others = _long_bones(scene, _clavicles(scene, rng) + _shoulders(scene, rng))
+    long = scene.canvas.splat(*ribs, *others)
     bones = _edge_on(scene, scene.canvas.blur(long, max(scene.cm(0.05), 0.55 * scene.canvas.pixel)))
-    bones += _flat_bones(scene)
-    columns = np.flatnonzero((np.abs(scene.canvas.x - np.float32(scene.chest.middle)) < 0.125).any(0))
-    if len(columns):
-        part = slice(columns[0], columns[-1] + 1)
+    _add_flat_bones(scene, bones)
+    part = scene.canvas.columns(scene.chest.middle - 0.125, scene.chest.middle + 0.125)
+    if part.stop > part.start:
         bones[:, part] += _spine(scene, rng, part)
-    scene.bone += np.float32(strength) * bones
+    bones *= np.float32(strength)
+    scene.bone += bones
 
 
 def _edge_on(scene: Scene, bones: Grid) -> Grid:
     """Ribs have a thickness: where the beam grazes them at the outer wall they are smeared over it."""
     near = np.minimum(np.abs(scene.rim["right"]), np.abs(scene.rim["left"]))
-    weight = smoothstep(-near, -0.035, 0.0)
-    return bones + weight * (scene.canvas.blur(bones, scene.cm(0.36)) - bones)
+    smeared = scene.canvas.blur(bones, scene.cm(0.36)) - bones
+    smeared *= smoothstep(np.negative(near, out=near), -0.035, 0.0)
+    smeared += bones
+    return smeared
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,14 @@ class Shell:
         """At places -1..1 across the tube."""
         inside = np.float32(np.clip(1 - self.cortex / self.radius, 0.05, 0.95))
         full, core = np.float32(2 * self.radius), np.float32(2 * self.radius * (1 - self.marrow) * inside)
-        return full * np.sqrt(1 - across * across) - core * np.sqrt(np.clip(1 - (across / inside) ** 2, 0, None))
+        outer, inner = across * across, across / inside
+        np.sqrt(np.subtract(1, outer, out=outer), out=outer)
+        inner *= inner
+        np.sqrt(positive(np.subtract(1, inner, out=inner)), out=inner)
+        outer *= full
+        inner *= core
+        outer -= inner
+        return outer
 
 
 _RIBS = np.arange(12)
@@ -91,25 +104,38 @@ def _half_cage(scene: Scene, side: str, jitter: Points, drop: float, bend: float
     return canvas.strip(path, half_width, area.ravel(), Shell(0.36, 0.085, 0.26))
 
 
-def _bone_tube(scene: Scene, path: Points, radius: Points, cortex: float, weight: float) -> Band:
-    """A long bone in the plane of the image; radius (N,) in cm along the path."""
-    fine = along(path, 0.85 * scene.canvas.pixel)
-    at = np.arange(len(fine)) / (len(fine) - 1)
-    radii = spread(radius, len(fine))
-    end = np.minimum(at, 1 - at) * np.hypot(*np.diff(path, axis=0).T).sum() * scene.build.cm / radii
+@dataclass(frozen=True, slots=True, eq=False)
+class LongBone:
+    """A bone in the plane of the image: its path, radii in cm at even steps along it, cortex in cm, share of bone."""
+
+    path: Points
+    radii: Sequence[float]
+    cortex: float
+    weight: float
+
+
+def _long_bones(scene: Scene, bones: Sequence[LongBone]) -> list[Band]:
+    """Tubes with a shell, rounded at both ends."""
+    canvas, cm = scene.canvas, scene.build.cm
+    fine = resampled([bone.path for bone in bones], 0.85 * canvas.pixel)
+    radii = fine.spread([np.asarray(bone.radii) for bone in bones])
+    end = np.minimum(fine.at, 1 - fine.at) * fine.each(fine.lengths * cm) / radii
     radii = radii * np.sqrt(np.clip(1 - (1 - np.clip(end, 0.1, 1)) ** 2, 0, 1))
-    tangent = tangents(fine)
-    length = np.hypot(tangent[:, 0], tangent[:, 1])
-    half = tangent[:, ::-1] * (radii / scene.build.cm / length)[:, None]
-    half[:, 0] *= -1
-    profile = Shell(1.0, cortex / float(radii.mean()), 0.3)
-    return scene.canvas.strip(fine, half, weight * length * 2 * radii**2 / scene.build.cm, profile)
+    run = fine.tangents()
+    length = np.hypot(run[:, 0], run[:, 1])
+    half = across(run, radii / cm / length)
+    volume = fine.each([bone.weight for bone in bones]) * length * 2 * radii**2 / cm
+    drawn = []
+    for bone, part in zip(bones, fine.parts(), strict=True):
+        profile = Shell(1.0, bone.cortex / float(radii[part].mean()), 0.3)
+        drawn.append(canvas.strip(fine.points[part], half[part], volume[part], profile, own=True))
+    return drawn
 
 
-def _clavicles(scene: Scene, rng: np.random.Generator) -> list[Band]:
+def _clavicles(scene: Scene, rng: np.random.Generator) -> list[LongBone]:
     chest = scene.chest
     rise = rng.normal(0.0, 0.018) - 0.02 * scene.build.supine
-    drawn: list[Band] = []
+    drawn: list[LongBone] = []
     for sign in SIDES.values():
         x, y, skew = chest.middle, chest.top + 0.055, rng.normal(0, 0.008)
         points = [
@@ -120,7 +146,7 @@ def _clavicles(scene: Scene, rng: np.random.Generator) -> list[Band]:
             (0.36, -0.015 + rise + skew),
         ]
         path = bezier([(x + sign * dx, y + dy) for dx, dy in points])
-        drawn.append(_bone_tube(scene, path, np.array([1.05, 0.75, 0.65, 0.65, 0.85]), 0.16, 1.0))
+        drawn.append(LongBone(path, [1.05, 0.75, 0.65, 0.65, 0.85], 0.16, 1.0))
     return drawn
 
 
@@ -133,16 +159,24 @@ def _spine(scene: Scene, rng: np.random.Generator, part: slice) -> Grid:
     half = 0.034 + 0.022 * np.clip(y + 0.1, 0, 1)
     u = x / half
     level = _fraction(y / np.float32(chest.spacing))
-    disc = np.exp(-(((level - 0.5) / 0.13) ** 2))
-    plates = np.exp(-(((np.abs(level - 0.5) - 0.2) / 0.07) ** 2))
-    body = np.clip(1 - np.square(u * u), 0, None) * (1.25 - 0.35 * disc + 0.12 * plates)
-    rim = np.exp(-(((np.abs(u) - 0.93) / 0.1) ** 2)) * (0.22 - 0.1 * disc)
+    disc = _hill(((level - 0.5) / 0.13) ** 2)
+    plates = _hill(((np.abs(level - 0.5) - 0.2) / 0.07) ** 2)
+    solid = positive(1 - np.square(u * u)) * (1.25 - 0.35 * disc + 0.12 * plates)
+    np.abs(u, out=u)
+    solid += _hill(((u - 0.93) / 0.1) ** 2) * (0.22 - 0.1 * disc)
     v = _fraction(level + 0.32) - 0.5
-    pedicles = np.exp(-((((np.abs(u) - 0.6) / 0.2) ** 2 + (v / 0.24) ** 2) ** 2)) * 0.35
-    process = np.exp(-(((u / 0.15) ** 2 + ((_fraction(level + 0.05) - 0.5) / 0.3) ** 2) ** 2)) * 0.35
-    wings = np.exp(-(((np.abs(u) - 1.25) / 0.45) ** 2 + (v / 0.16) ** 2)) * 0.28
-    solid = body + rim + pedicles + process + wings
-    return (np.float32(0.62) * solid * smoothstep(scene.body[:, part], 0, 3)).astype(np.float32)
+    solid += 0.35 * _hill((((u - 0.6) / 0.2) ** 2 + (v / 0.24) ** 2) ** 2)
+    solid += 0.35 * _hill(((u / 0.15) ** 2 + ((_fraction(level + 0.05) - 0.5) / 0.3) ** 2) ** 2)
+    solid += 0.28 * _hill(((u - 1.25) / 0.45) ** 2 + (v / 0.16) ** 2)
+    solid *= np.float32(0.62)
+    solid *= smoothstep(scene.body[:, part], 0, 3)
+    return solid
+
+
+def _hill(value: Grid) -> Grid:
+    """exp(-value), in place; never so small that float32 has no plain number for it, which is slow."""
+    np.negative(np.clip(value, 0, 60, out=value), out=value)
+    return np.exp(value, out=value)
 
 
 def _fraction(value: Grid) -> Grid:
@@ -150,11 +184,11 @@ def _fraction(value: Grid) -> Grid:
     return value - np.floor(value)
 
 
-def _shoulders(scene: Scene, rng: np.random.Generator) -> list[Band]:
+def _shoulders(scene: Scene, rng: np.random.Generator) -> list[LongBone]:
     """Borders and spines of the shoulder blades, and the arms' bones."""
     chest = scene.chest
     over = _turned_in(scene)
-    drawn: list[Band] = []
+    drawn: list[LongBone] = []
     for sign in SIDES.values():
         x, y, swing = chest.middle, chest.top, rng.normal(0, 0.015)
         outer = [(0.335 - over, 0.085), (0.35 - over, 0.14), (0.33 - over, 0.22), (0.31 - over, 0.33)]
@@ -166,7 +200,7 @@ def _shoulders(scene: Scene, rng: np.random.Generator) -> list[Band]:
             (shaft, [2.6, 1.9, 1.3, 1.15, 1.1, 1.1, 1.1], 0.3, 0.40),
         ):
             path = bezier([(x + sign * dx, y + dy) for dx, dy in points])
-            drawn.append(_bone_tube(scene, path, np.array(radii), cortex, weight))
+            drawn.append(LongBone(path, radii, cortex, weight))
     return drawn
 
 
@@ -175,11 +209,10 @@ def _turned_in(scene: Scene) -> float:
     return 0.045 if scene.build.supine else 0.0
 
 
-def _flat_bones(scene: Scene) -> Grid:
+def _add_flat_bones(scene: Scene, bones: Grid) -> None:
     """The plates of the shoulder blades."""
     chest, canvas = scene.chest, scene.canvas
     over = _turned_in(scene)
-    drawn = canvas.zeros()
     for sign in SIDES.values():
         corners = [
             (0.335, 0.075),
@@ -191,5 +224,6 @@ def _flat_bones(scene: Scene) -> Grid:
             (0.275, 0.05),
         ]
         blade = np.array([(chest.middle + sign * (dx - over), chest.top + dy) for dx, dy in corners])
-        drawn += np.float32(0.2) * canvas.coverage(smooth_closed(blade, 6))
-    return drawn
+        where, part = canvas.coverage_part(smooth_closed(blade, 6))
+        part *= np.float32(0.2)
+        bones[where] += part

@@ -6,8 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from training.phantoms.anatomy import SIDES, Build, Chest
-from training.phantoms.canvas import Canvas, Grid, smooth_closed, smoothstep
+from training.phantoms.canvas import Canvas, Grid, positive, smoothstep
+from training.phantoms.curves import smooth_closed
 from training.phantoms.scene import AERATED, Scene
+from training.phantoms.shape_model import Points
 
 __all__ = ["add_soft_tissue", "empty_scene"]
 
@@ -21,7 +23,7 @@ def empty_scene(canvas: Canvas, chest: Chest, build: Build, rng: np.random.Gener
     zeros = canvas.zeros
     return Scene(
         canvas, chest, build, body, _rim(canvas, chest), lung, heart, depth, _share(canvas, rng), zeros() + 1,
-        vessels=zeros(), bronchi=zeros(), tissue=zeros(), bone=zeros(), metal=zeros(),
+        vessels=zeros(), tissue=zeros(), bone=zeros(), metal=zeros(),
     )  # fmt: skip
 
 
@@ -43,8 +45,7 @@ def _body(canvas: Canvas, chest: Chest, build: Build, rng: np.random.Generator) 
     trunk *= u
     trunk *= u
     np.subtract(1, trunk, out=trunk)
-    np.clip(trunk, 0, None, out=trunk)
-    np.sqrt(trunk, out=trunk)
+    np.sqrt(positive(trunk), out=trunk)
     trunk *= deep
     for side, sign in SIDES.items():
         _add_arm(trunk, canvas, chest, build, sign, rng.normal(0, 0.02) + 0.02 * (side == "left"))
@@ -74,15 +75,19 @@ def _rounded(values: np.ndarray) -> Grid:
 def _add_arm(trunk: Grid, canvas: Canvas, chest: Chest, build: Build, sign: int, swing: float) -> None:
     """The path through an upper arm that hangs from the shoulder, a little away from the trunk, where it is longer."""
     radius, near = 0.072 + 0.025 * build.fat, 0.405 + 0.02 * build.fat
-    x = sign * (canvas.x - np.float32(chest.middle))
-    columns = np.flatnonzero((x > near - radius).any(0))
-    if not len(columns):
+    ends = sorted([chest.middle + sign * (near - radius), sign * np.inf])
+    part = canvas.rows(chest.top + 0.05 - 0.09, np.inf), canvas.columns(*ends)
+    if not trunk[part].size:
         return
-    part = np.s_[:, columns[0] : columns[-1] + 1]
     along = canvas.y[part] - np.float32(chest.top + 0.05)
-    across = (x[part] - (near + (0.20 + swing) * np.clip(along, 0, None))) / np.float32(radius)
-    cross = np.sqrt(np.clip(1 - across**2, 0, None))
-    path = cross * smoothstep(along, -0.09, 0.03) * np.float32(9.5 + 3 * build.fat)
+    across = sign * (canvas.x[part] - np.float32(chest.middle))
+    across -= near + (0.20 + swing) * np.clip(along, 0, np.inf)
+    across /= np.float32(radius)
+    across *= across
+    np.subtract(1, across, out=across)
+    path = np.sqrt(positive(across), out=across)
+    path *= smoothstep(along, -0.09, 0.03)
+    path *= np.float32(9.5 + 3 * build.fat)
     np.maximum(trunk[part], path, out=trunk[part])
 
 
@@ -97,15 +102,37 @@ def _lung_depth(canvas: Canvas, chest: Chest, build: Build, lung: dict[str, Grid
     shape *= 0.58
     shape += 0.42
     wall = float(np.mean([chest.wall(side, np.array([chest.bottom]))[0] for side in SIDES])) + 0.03
-    across = np.sqrt(np.clip(1 - 0.75 * ((canvas.x - np.float32(chest.middle)) / wall) ** 2, 0.1, 1))
-    height = smoothstep(canvas.y, chest.top - 0.02, chest.top + 0.30)
-    full = (build.depth - 5.5 - 1.5 * build.fat) * (0.38 + 0.62 * height) * across
-    crown = float(chest.heart[:, 1].min())
-    behind = 0.24 * heart * _raised(canvas.blur(heart, 0.035), 2, -0.9)
-    behind *= smoothstep(canvas.y, crown, crown + 0.16) * smoothstep(-canvas.y, -chest.bottom, -chest.bottom + 0.13)
-    recess = 0.16 * (1 - lungs - heart) * _raised(canvas.blur(lungs, 0.016), 2.2, -0.15)
-    recess *= smoothstep(canvas.y, min(chest.dome.values()) - 0.05, min(chest.dome.values()) + 0.03)
-    return canvas.blur((full * (lungs * shape + behind + recess)).astype(np.float32), 0.0015)
+    across = canvas.x - np.float32(chest.middle)
+    across /= wall
+    across *= across
+    across *= 0.75
+    np.subtract(1, across, out=across)
+    np.sqrt(np.clip(across, 0.1, 1, out=across), out=across)
+    full = smoothstep(canvas.y, chest.top - 0.02, chest.top + 0.30)
+    full *= 0.62
+    full += 0.38
+    full *= build.depth - 5.5 - 1.5 * build.fat
+    full *= across
+    shape *= lungs
+    crown, dome = float(chest.heart[:, 1].min()), min(chest.dome.values())
+    columns, everywhere = _columns(chest.heart, canvas), slice(0, canvas.size)
+    around, part = (everywhere, columns), (canvas.rows(crown, chest.bottom), columns)
+    behind = 0.24 * heart[part] * _raised(canvas.blur_part(heart, 0.035, around, part), 2, -0.9)
+    y = canvas.y[part]
+    behind *= smoothstep(y, crown, crown + 0.16) * smoothstep(-y, -chest.bottom, -chest.bottom + 0.13)
+    shape[part] += behind
+    low = canvas.rows(dome - 0.05, np.inf)
+    near = canvas.blur_part(lungs, 0.016, (everywhere, everywhere), (low, everywhere))
+    recess = 0.16 * (1 - lungs[low] - heart[low]) * _raised(near, 2.2, -0.15)
+    recess *= smoothstep(canvas.y[low], dome - 0.05, dome + 0.03)
+    shape[low] += recess
+    full *= shape
+    return canvas.blur(full, 0.0015)
+
+
+def _columns(outline: Points, canvas: Canvas) -> slice:
+    """The columns of the picture that an outline reaches, and a little more."""
+    return canvas.columns(float(outline[:, 0].min()) - 0.02, float(outline[:, 0].max()) + 0.02)
 
 
 def _raised(blurred: Grid, slope: float, offset: float) -> Grid:
@@ -118,8 +145,11 @@ def _raised(blurred: Grid, slope: float, offset: float) -> Grid:
 def _share(canvas: Canvas, rng: np.random.Generator) -> Grid:
     """Air along a unit of lung: a fine mottle on a base that differs by patient and grows towards the apex."""
     base = AERATED + rng.normal(0, 0.012)
-    texture = 0.008 * canvas.noise(rng, 0.007) + 0.008 * canvas.noise(rng, 0.02) + 0.012 * canvas.noise(rng, 0.1)
-    return (base + texture).astype(np.float32)
+    texture = 0.008 * canvas.noise(rng, 0.007)
+    texture += 0.008 * canvas.noise(rng, 0.02)
+    texture += 0.012 * canvas.noise(rng, 0.1)
+    texture += base
+    return texture
 
 
 def add_soft_tissue(scene: Scene, rng: np.random.Generator) -> None:
@@ -138,7 +168,8 @@ def _great_vessels(scene: Scene, rng: np.random.Generator) -> None:
     inner = chest.inner("left")
     knob = inner[np.argmin(np.abs(inner[:, 1] - (chest.top + 0.155)))]
     centre = (float(knob[0]) - 0.02, float(knob[1]))
-    scene.tissue += 1.6 * canvas.sphere(centre, (0.036, 0.034))
+    where, arch = canvas.sphere_part(centre, (0.036, 0.034))
+    scene.tissue[where] += 1.6 * arch
     path = np.array([centre, (chest.middle + 0.035, centre[1] + 0.12), (chest.middle + 0.02, chest.bottom + 0.05)])
     where, aorta = canvas.splat_part(canvas.tube(path, scene.cm(1.1)))
     aorta *= np.float32(build.cm)
@@ -152,9 +183,8 @@ def _great_vessels(scene: Scene, rng: np.random.Generator) -> None:
         scene.bone[where] += np.float32(chalk * build.cm) * wall
     ball = (chest.heart[:, 0].mean() + 0.02, chest.heart[:, 1].mean())
     half = 0.5 * np.ptp(chest.heart, axis=0)
-    scene.tissue += (
-        1.5 * canvas.sphere((float(ball[0]), float(ball[1])), (float(half[0]), float(half[1]))) * scene.heart
-    )
+    where, round_ = canvas.sphere_part((float(ball[0]), float(ball[1])), (float(half[0]), float(half[1])))
+    scene.tissue[where] += 1.5 * round_ * scene.heart[where]
 
 
 def _airways(scene: Scene, rng: np.random.Generator) -> None:
@@ -163,33 +193,40 @@ def _airways(scene: Scene, rng: np.random.Generator) -> None:
     carina = chest.top + 0.20 + rng.normal(0, 0.008)
     bend = chest.middle + rng.normal(-0.004, 0.003)
     trachea = np.array([(chest.middle, chest.top - 0.25), (bend, chest.top), (bend - 0.003, carina)])
-    gas = [canvas.tube(trachea, scene.cm(0.85))]
+    paths = [trachea]
     for side, sign in SIDES.items():
         hilum = chest.hilum(side)
         end = (hilum[0] * 0.75 + bend * 0.25, min(hilum[1], carina + 0.05 + 0.015 * (sign > 0)))
-        gas.append(canvas.tube(np.array([(bend, carina - 0.004), end]), scene.cm(0.55)))
-    scene.tissue -= canvas.blur(canvas.splat(*gas), 0.6 * canvas.pixel) * scene.build.cm * (1 - 0.8 * scene.lungs)
+        paths.append(np.array([(bend, carina - 0.004), end]))
+    gas = canvas.tubes(paths, [scene.cm(radius) for radius in (0.85, 0.55, 0.55)])
+    where, path = canvas.softened(*canvas.splat_part(*gas))
+    path *= np.float32(scene.build.cm)
+    path *= 1 - 0.8 * (scene.lung["right"][where] + scene.lung["left"][where])
+    scene.tissue[where] -= path
 
 
 def _abdomen(scene: Scene, rng: np.random.Generator) -> None:
     """A denser belly, the stomach's bubble under the left dome, loops of bowel with gas."""
     canvas, chest, build = scene.canvas, scene.chest, scene.build
-    outside = 1 - scene.lungs
-    below = smoothstep(canvas.y, min(chest.dome.values()), chest.bottom + 0.06) * outside
-    scene.tissue += scene.belly() * outside
+    low, thicker = scene.belly()
+    outside = 1 - (scene.lung["right"][low] + scene.lung["left"][low])
+    scene.tissue[low] += thicker * outside
+    below = scene.canvas.zeros()
+    below[low] = scene.below(low) * outside
     if rng.random() < 0.75:
         line = chest.diaphragm("left")
         place = line[np.argmin(line[:, 1])] if rng.random() < 0.8 else line[len(line) // 2]
         radii = (rng.uniform(0.035, 0.075), rng.uniform(0.018, 0.04))
         centre = (float(place[0]) - 0.01, float(place[1]) + 0.022 + radii[1])
-        bubble = canvas.sphere(centre, radii, rng.normal(0, 0.15))
+        where, bubble = canvas.sphere_part(centre, radii, rng.normal(0, 0.15))
         if not build.supine:  # standing, the gas lies on a level of fluid
-            bubble *= smoothstep(-(canvas.y - np.float32(centre[1] + 0.4 * radii[1])), -0.004, 0.004)
-        scene.tissue -= bubble * np.float32(rng.uniform(2.5, 5.0))
+            bubble *= smoothstep(-(canvas.y[where] - np.float32(centre[1] + 0.4 * radii[1])), -0.004, 0.004)
+        scene.tissue[where] -= bubble * np.float32(rng.uniform(2.5, 5.0))
     for _ in range(int(rng.integers(0, 5))):
         at = (chest.middle + rng.uniform(-0.3, 0.32), chest.bottom + rng.uniform(0.03, 0.2))
         size = (rng.uniform(0.02, 0.06), rng.uniform(0.015, 0.03))
-        scene.tissue -= canvas.sphere(at, size, rng.uniform(-1, 1)) * np.float32(rng.uniform(0.8, 2.5)) * below
+        where, loop = canvas.sphere_part(at, size, rng.uniform(-1, 1))
+        scene.tissue[where] -= loop * np.float32(rng.uniform(0.8, 2.5)) * below[where]
 
 
 def _breasts(scene: Scene, rng: np.random.Generator) -> None:
@@ -200,10 +237,10 @@ def _breasts(scene: Scene, rng: np.random.Generator) -> None:
     for side, sign in SIDES.items():
         wall = float(chest.wall(side, np.array([drop]))[0])
         centre = (chest.middle + sign * (wall - 0.55 * size + rng.normal(0, 0.006)), drop + rng.normal(0, 0.012))
-        radius = canvas.disc(centre, (size, size * 1.15), sign * 0.15)
-        slope = smoothstep(canvas.y, centre[1] - size, centre[1] + 0.8 * size)
+        where, radius = canvas.disc_part(centre, (size, size * 1.15), sign * 0.15)
+        slope = smoothstep(canvas.y[where], centre[1] - size, centre[1] + 0.8 * size)
         edge = smoothstep(1 - radius, 0.0, 0.28)
-        scene.tissue += edge * (0.15 + 0.85 * slope) * np.float32(1.6 + 2.2 * build.fat + rng.normal(0, 0.15))
+        scene.tissue[where] += edge * (0.15 + 0.85 * slope) * np.float32(1.6 + 2.2 * build.fat + rng.normal(0, 0.15))
 
 
 def _skin_folds(scene: Scene, rng: np.random.Generator) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from training.phantoms.filters import Grid
+from training.phantoms.filters import Grid, Part
 from training.phantoms.shape_model import Points
 
-__all__ = ["Band", "Floats", "Part", "Profile", "even", "grains", "round_profile", "splatted"]
+__all__ = ["Band", "Floats", "Laid", "Pieces", "Profile", "even", "grains", "round_profile", "splatted"]
 
 Floats = npt.NDArray[np.float32]
 Profile = Callable[[Floats], Floats]
@@ -30,8 +30,8 @@ def even(across: Floats) -> Floats:
     return np.ones_like(across)
 
 
-Part = tuple[slice, slice]
-"""Rows and columns of a picture."""
+Laid = tuple[Floats, Floats, Floats]
+"""Middle line (2, S), from there to the edge (2, S), and the volume of a grain (S,): S samples of a band."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +44,7 @@ class Band:
         volume: (S,), what each sample stands for: true (not projected) length times width, times a thickness.
         count: grains across it at each place.
         profile: thickness across the band.
+        own: the profile is this band's alone, and not worth keeping a table of.
     """
 
     path: Points
@@ -51,13 +52,52 @@ class Band:
     volume: Points
     count: int
     profile: Profile
+    own: bool = False
 
     def times(self, factor: float) -> Self:
         """The same band, that much denser."""
         return replace(self, volume=self.volume * factor)
 
+    def laid(self, turn: Points, shift: Points) -> Laid:
+        """The band in the picture; places are `path @ turn + shift`."""
+        path, half = turn.T @ self.path.T, turn.T @ self.half_width.T
+        path += shift[:, None]
+        grain = self.volume * (1 / self.count)
+        return path.astype(np.float32), half.astype(np.float32), grain.astype(np.float32)
 
-@lru_cache(maxsize=64)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """Many straight bands with as many samples along each.
+
+    Attributes:
+        start, run: (N, 2), where each begins and how it goes on to its end.
+        half_width: (N, 2), as of `Band`.
+        volume: (N,), of each sample.
+        steps: samples along each.
+        count, profile: as of `Band`.
+    """
+
+    start: Points
+    run: Points
+    half_width: Points
+    volume: Points
+    steps: int
+    count: int
+    profile: Profile
+    own: ClassVar[bool] = False
+
+    def laid(self, turn: Points, shift: Points) -> Laid:
+        """See `Band`: worked out at the pieces' ends, and only then at each sample."""
+        start, run = (self.start @ turn + shift).T, (self.run @ turn).T
+        path = run[:, :, None] * ((np.arange(self.steps) + 0.5) / self.steps)
+        path += start[:, :, None]
+        half = (self.half_width @ turn).T.astype(np.float32).repeat(self.steps, axis=1)
+        grain = (self.volume * (1 / self.count)).astype(np.float32).repeat(self.steps)
+        return path.reshape(2, -1).astype(np.float32), half, grain
+
+
+@lru_cache(maxsize=256)
 def _across(count: int, places: int) -> Floats:
     """Where grains lie across a band (count, places).
 
@@ -67,28 +107,34 @@ def _across(count: int, places: int) -> Floats:
     return ((np.arange(count)[:, None] + shift) / count * 2 - 1).astype(np.float32)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _thickness(count: int, places: int, profile: Profile) -> Floats:
     return profile(_across(count, places))
 
 
-def grains(bands: Sequence[Band], turn: Points, shift: Points) -> tuple[Floats, Floats, Floats]:
+def _table(band: Band | Pieces, samples: int) -> tuple[Floats, Floats]:
+    """Where the grains lie across the band, and how thick it is there: (count, samples)."""
+    places = 1 << (samples - 1).bit_length()  # so that few tables serve all
+    across = _across(band.count, places)[:, :samples]
+    if band.own:
+        return across, band.profile(across)
+    return across, _thickness(band.count, places, band.profile)[:, :samples]
+
+
+def grains(bands: Sequence[Band | Pieces], turn: Points, shift: Points) -> tuple[Floats, Floats, Floats]:
     """All grains of the bands: x, y and volume; places are `path @ turn + shift`."""
-    total = sum(len(band.path) * band.count for band in bands)
-    x, y, volume = (np.empty(total, np.float32) for _ in range(3))
+    laid = [band.laid(turn, shift) for band in bands]
+    total = sum(len(grain) * band.count for band, (_, _, grain) in zip(bands, laid, strict=True))
+    x, y, volume = np.empty((3, total), np.float32)
     done = 0
-    for band in bands:
-        shape = band.count, len(band.path)
+    for band, (path, half, grain) in zip(bands, laid, strict=True):
+        shape = band.count, len(grain)
         part = slice(done, done + shape[0] * shape[1])
-        places = 1 << (shape[1] - 1).bit_length()  # so that few tables serve all
-        across = _across(shape[0], places)[:, : shape[1]]
-        thickness = _thickness(shape[0], places, band.profile)[:, : shape[1]]
-        path = (turn.T @ band.path.T + shift[:, None]).astype(np.float32)
-        half = (turn.T @ band.half_width.T).astype(np.float32)
-        for out, middle, edge in zip((x, y), path, half, strict=True):
+        across, thickness = _table(band, shape[1])
+        for out, middle, edge in ((x, path[0], half[0]), (y, path[1], half[1])):
             row = np.multiply(across, edge, out=out[part].reshape(shape))
             row += middle
-        np.multiply(thickness, (band.volume / band.count).astype(np.float32), out=volume[part].reshape(shape))
+        np.multiply(thickness, grain, out=volume[part].reshape(shape))
         done = part.stop
     return x, y, volume
 
@@ -108,7 +154,7 @@ def splatted(x: Floats, y: Floats, volume: Floats, size: int) -> tuple[Part, Gri
     where += x.astype(np.int32)
     where -= top * wide + left
     fine = np.zeros(wide * high, np.float32)
-    np.add.at(fine, where, volume)
+    np.add.at(fine, where.astype(np.intp), volume)
     part = _halved(fine.reshape(high, wide))
     column, row = left // 2, top // 2
     c0, r0, c1, r1 = max(column, 0), max(row, 0), min(column + part.shape[1], size), min(row + part.shape[0], size)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from training.phantoms.anatomy import SIDES
-from training.phantoms.canvas import bezier
+from training.phantoms.curves import bezier
 from training.phantoms.scene import Scene
 from training.phantoms.shape_model import Points
-from training.phantoms.strokes import Band, round_profile
+from training.phantoms.strokes import Pieces, round_profile
 
 __all__ = ["Tree", "add_vessels", "grow"]
 
@@ -42,27 +45,69 @@ def grow(
         length: of the first pieces, chest's unit.
         generations: how many times they fork.
     """
-    at = np.asarray(root, np.float64)
-    direction = np.asarray(angles, np.float64)
-    thick = radius * rng.uniform(0.75, 1.2, len(direction))
-    pieces: list[tuple[Points, Points, Points, Points]] = []
+    first, count = len(angles), len(angles) * (2**generations - 1)
+    which = np.repeat(np.arange(generations), first * 2 ** np.arange(generations))
+    thick, direction, turned = np.empty(count), np.empty(count), np.empty(count)
+    chance, bend = np.empty((4, count)), np.empty(count)
+    thick[:first], direction[:first] = radius * rng.uniform(0.75, 1.2, first), angles
+    for part, *_ in _forks(first, generations):
+        chance[0, part] = rng.random(part.stop - part.start)
+        bend[part] = rng.standard_normal(part.stop - part.start)
+        chance[1:, part] = rng.random((3, part.stop - part.start))
+    long = length * 0.80**which * (0.6 + 0.75 * chance[0])
+    bend *= 0.16
+    spread = 0.15 + 0.6 * chance[1]
+    lean = (chance[2] - 0.5) * spread
+    uneven = 0.28 * chance[3] - 0.14
+    aside, back, larger, smaller = lean + spread, lean - spread, _DAUGHTER + uneven, _DAUGHTER - uneven
+    for part, left, right in _forks(first, generations):
+        np.add(direction[part], bend[part], out=turned[part])
+        if left.start < count:
+            np.add(turned[part], aside[part], out=direction[left])
+            np.add(turned[part], back[part], out=direction[right])
+            np.multiply(thick[part], larger[part], out=thick[left])
+            np.multiply(thick[part], smaller[part], out=thick[right])
+    return _placed(np.asarray(root, np.float64), 0.5 * long, direction, turned, thick, which)
+
+
+def _forks(first: int, generations: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Where the pieces of each generation stand, and where their two daughters do: one generation after the other."""
     for generation in range(generations):
-        long = length * 0.80**generation * rng.uniform(0.6, 1.35, len(direction))
-        middle = at + 0.5 * long[:, None] * np.stack([np.cos(direction), np.sin(direction)], 1)
-        direction = direction + rng.normal(0, 0.16, len(direction))
-        end = middle + 0.5 * long[:, None] * np.stack([np.cos(direction), np.sin(direction)], 1)
-        which = np.full(len(at), float(generation))
-        pieces += [(at, middle, thick, which), (middle, end, thick * 0.95, which)]
-        spread = rng.uniform(0.15, 0.75, len(at))
-        lean = rng.uniform(-0.5, 0.5, len(at)) * spread
-        direction = np.concatenate([direction + spread + lean, direction - spread + lean])
-        uneven = rng.uniform(-0.14, 0.14, len(at))
-        thick = np.concatenate([thick * (_DAUGHTER + uneven), thick * (_DAUGHTER - uneven)])
-        at = np.concatenate([end, end])
-    return Tree(*(np.concatenate(parts) for parts in zip(*pieces, strict=True)))
+        count = first * 2**generation
+        start = count - first
+        yield (
+            slice(start, start + count),
+            slice(start + count, start + 2 * count),
+            slice(start + 2 * count, start + 3 * count),
+        )
 
 
-def tree_dust(scene: Scene, tree: Tree, *, scale: float = 1.0) -> list[Band]:
+def _placed(root: Points, half: Points, direction: Points, turned: Points, thick: Points, which: Points) -> Tree:
+    """The tree of pieces of two halves: the second goes on from the first, and the daughters from there."""
+    first, generations = len(root), int(which[-1]) + 1
+    # Complex numbers as places in the plane: x + iy.
+    near, far = half * np.exp(1j * direction), half * np.exp(1j * turned)
+    both, start = near + far, np.empty(len(half), np.complex128)
+    start[:first] = root[:, 0] + 1j * root[:, 1]
+    for part, left, right in _forks(first, generations):
+        if left.start < len(half):
+            start[left] = start[right] = start[part] + both[part]
+    order = _halves_together(first, generations)
+    middle = start + near
+    starts, ends = np.concatenate([start, middle])[order], np.concatenate([middle, start + both])[order]
+    radius, generation = np.concatenate([thick, 0.95 * thick])[order], np.concatenate([which, which])[order]
+    return Tree(starts.view(np.float64).reshape(-1, 2), ends.view(np.float64).reshape(-1, 2), radius, generation)
+
+
+@cache
+def _halves_together(first: int, generations: int) -> npt.NDArray[np.intp]:
+    """Of all first halves and then all second ones: first and second halves of each generation in turn."""
+    count = first * (2**generations - 1)
+    places = [np.arange(part.start, part.stop) for part, *_ in _forks(first, generations)]
+    return np.concatenate([half for place in places for half in (place, place + count)])
+
+
+def tree_dust(scene: Scene, tree: Tree, *, scale: float = 1.0) -> list[Pieces]:
     """The tree's tubes, all radii multiplied by `scale`; splats to cm along the beam."""
     # The last twigs are drawn where they are not far thinner than a pixel: below that they are an even haze.
     visible = tree.radius * scale > 0.9 * scene.canvas.pixel * scene.build.cm
@@ -70,19 +115,17 @@ def tree_dust(scene: Scene, tree: Tree, *, scale: float = 1.0) -> list[Band]:
     return [_pieces(scene, tree, part, scale) for part in parts if part.any()]
 
 
-def _pieces(scene: Scene, tree: Tree, chosen: npt.NDArray[np.bool_], scale: float) -> Band:
-    start, end, radius = tree.start[chosen], tree.end[chosen], scale * tree.radius[chosen]
-    run = end - start
-    span = np.maximum(np.hypot(*run.T), 1e-9)
-    steps = max(2, int(np.ceil(1.4 * span.mean() / scene.canvas.pixel / 1.05)))
-    t = (np.arange(steps) + 0.5) / steps
-    half = np.stack([-run[:, 1], run[:, 0]], 1) * (radius / scene.build.cm / span)[:, None]
-    points = run.T[:, :, None] * t
-    points += start.T[:, :, None]
-    volume = np.repeat(np.pi * radius**2 / scene.build.cm * span / steps, steps)
-    halves = np.repeat(half.T, steps, axis=1).T
+def _pieces(scene: Scene, tree: Tree, chosen: npt.NDArray[np.bool_], scale: float) -> Pieces:
+    start, radius = tree.start[chosen], scale * tree.radius[chosen]
+    run = tree.end[chosen] - start
+    span = np.maximum(np.hypot(run[:, 0], run[:, 1]), 1e-9)
+    steps = max(2, int(np.ceil(1.4 * float(span.mean()) / scene.canvas.pixel / 1.05)))
+    half = run[:, ::-1] * (radius / scene.build.cm / span)[:, None]
+    half[:, 0] *= -1
+    volume = np.pi / scene.build.cm / steps * radius * radius * span
     widest = 2 * scene.cm(1.3 * float(radius.mean())) / scene.canvas.pixel
-    return Band(points.reshape(2, -1).T, halves, volume, int(np.clip(np.ceil(widest / 1.2), 1, 60)), round_profile)
+    count = min(max(math.ceil(widest / 1.2), 1), 60)
+    return Pieces(start, run, half, volume, steps, count, round_profile)
 
 
 def lung_tree(scene: Scene, rng: np.random.Generator, side: str) -> Tree:
@@ -103,25 +146,31 @@ def lung_tree(scene: Scene, rng: np.random.Generator, side: str) -> Tree:
 def add_vessels(scene: Scene, rng: np.random.Generator) -> None:
     """Draw hila and trees; what leaves the lungs is cut off, and they fade before they reach the pleura."""
     canvas = scene.canvas
-    vessels: list[Band] = []
-    airways: list[Band] = []
+    vessels: list[Pieces] = []
+    hila: list[tuple[Points, Points]] = []
     for side in SIDES:
         tree = lung_tree(scene, rng, side)
-        vessels += tree_dust(scene, tree) + _hilum(scene, rng, side)
+        vessels += tree_dust(scene, tree)
+        hila += _hilum(scene, rng, side)
         large = tree.generation < 4
         parts = (tree.start + 0.006, tree.end + 0.006, tree.radius * 1.5, tree.generation)
-        airways += tree_dust(scene, Tree(*(part[large] for part in parts)))
-    where, part = canvas.splat_part(*airways)
-    scene.bronchi[where] += part
+        scene.airways += tree_dust(scene, Tree(*(part[large] for part in parts)))
     between = np.abs(canvas.x - np.float32(scene.chest.middle)) < 0.13
-    room = np.clip(canvas.blur(np.maximum(scene.lungs, between), 0.016) * 2.2 - 1.1, 0, 1)
-    where, part = canvas.splat_part(*vessels)
-    thick = room[where] * np.clip(scene.depth[where] / 5, 0, 1) * (1 - 0.6 * scene.heart[where])
-    scene.vessels[where] += part * thick * np.float32(rng.uniform(1.5, 2.2))
+    room = canvas.blur(np.maximum(scene.lungs, between), 0.016)
+    paths, radii = zip(*hila, strict=True)
+    where, part = canvas.splat_part(*vessels, *(band.times(scene.build.cm) for band in canvas.tubes(paths, radii)))
+    inside = room[where] * np.float32(2.2)
+    inside -= np.float32(1.1)
+    part *= np.clip(inside, 0, 1, out=inside)
+    deep = scene.depth[where] * np.float32(0.2)
+    part *= np.clip(deep, 0, 1, out=deep)
+    part *= 1 - np.float32(0.6) * scene.heart[where]
+    part *= np.float32(rng.uniform(1.5, 2.2))
+    scene.vessels[where] += part
 
 
-def _hilum(scene: Scene, rng: np.random.Generator, side: str) -> list[Band]:
-    """The pulmonary artery and its branches up and down, as dust in cm."""
+def _hilum(scene: Scene, rng: np.random.Generator, side: str) -> list[tuple[Points, Points]]:
+    """The pulmonary artery and its branches up and down: paths, and radii at their ends."""
     sign, root = SIDES[side], scene.chest.hilum(side)
     down = rng.uniform(0.09, 0.13)
     path = bezier(
@@ -129,6 +178,4 @@ def _hilum(scene: Scene, rng: np.random.Generator, side: str) -> list[Band]:
     )
     up = bezier([(root[0] + sign * x, root[1] + y) for x, y in ((-0.01, 0.0), (0.02, -0.02), (0.03, -0.075))])
     big = scene.cm(rng.uniform(0.65, 0.9))
-    dust = [scene.canvas.tube(path, np.linspace(1.05, 0.45, len(path)) * big)]
-    dust.append(scene.canvas.tube(up, np.linspace(0.75, 0.3, len(up)) * big))
-    return [band.times(scene.build.cm) for band in dust]
+    return [(path, np.array([1.05, 0.45]) * big), (up, np.array([0.75, 0.3]) * big)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,18 @@ def test_severity_is_raised_where_a_recipe_asks() -> None:
     assert min(value for told in free for value in told["findings"].values()) < 0.8
     for one, other in zip(free, severe, strict=True):
         assert other["findings"] == {label: max(0.8, value) for label, value in one["findings"].items()}
+
+
+def test_a_cache_of_another_device_is_another_cache(tmp_path: Path) -> None:
+    """Its pictures may differ in their last bit; labels and masks may not."""
+    here = open_source_of(PHANTOMS, places(tmp_path), SMALL).samples("train")
+    said: list[str] = []
+    there = open_source_of(PHANTOMS, replace(places(tmp_path, said), draw_on="cpu"), SMALL).samples("train")
+    assert said == ["drawing 6 phantoms of 64 x 64, pictures on cpu"]
+    for one, other in zip(here, there, strict=True):
+        assert one["image"].numpy() == pytest.approx(other["image"].numpy(), abs=2e-3)
+        assert one["masks"].equal(other["masks"])
+        assert one["labels"].equal(other["labels"])
 
 
 def test_augmentation_leaves_whole_fields_to_the_unet_and_views_to_classifiers() -> None:

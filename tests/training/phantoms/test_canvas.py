@@ -7,7 +7,8 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy.ndimage import gaussian_filter
 
-from training.phantoms.canvas import Canvas, smooth_closed
+from training.phantoms.canvas import Canvas
+from training.phantoms.curves import smooth_closed
 from training.phantoms.shape_model import Similarity
 from training.phantoms.strokes import Band, even
 
