@@ -17,7 +17,7 @@ from calibration.errors import CalibrationError, Problem
 __all__ = ["INTENDED_USE", "Step", "make_bundle", "steps"]
 
 RECIPE = "default"
-NAME, VERSION = "cxredge-demo", "2"
+NAME, VERSION = "cxredge-demo", "1"
 
 INTENDED_USE = (
     "A demonstration of cxredge on frontal chest radiographs of adults. It was trained on 784 images of one hospital, "
