@@ -74,10 +74,15 @@ def check_jpeg_end(frame: bytes) -> None:
     """Raise CODESTREAM_BROKEN where the end marker of a JPEG or JPEG-LS stream is missing.
 
     libjpeg would fill in the rest without a word, CharLS would search for a marker for seconds.
-    Padding behind it is let pass: a fragment has an even length (PS3.5 A.4).
+    Zeros behind it are let pass: a fragment has an even length (PS3.5 A.4), and some writers fill whole blocks.
     """
-    if not frame[-64:].rstrip(b"\0").endswith(b"\xff\xd9"):
+    if not _ends(frame):
         raise InputError(Code.CODESTREAM_BROKEN, "the code stream ends early", tag="(7FE0,0010)")
+
+
+def _ends(frame: bytes) -> bool:
+    """Whether the end marker is there, before any padding of zeros."""
+    return (frame.rstrip(b"\0") if frame.endswith(b"\0") else frame).endswith(b"\xff\xd9")
 
 
 def jpeg_2000_info(frame: bytes) -> StreamInfo:
@@ -118,7 +123,7 @@ def _check_tile_parts(frame: bytes, here: int) -> None:
     """Every tile-part has to be there in full (T.800 A.4.2): some decoders go on without the rest."""
     while frame[here : here + 2] == b"\xff\x90":
         (length,) = struct.unpack_from(">I", frame, here + 6)
-        if length == 0 and frame[-64:].rstrip(b"\0").endswith(b"\xff\xd9"):  # up to the end of the code stream
+        if length == 0 and _ends(frame):  # up to the end of the code stream
             return
         if length < 14 or here + length > len(frame):
             raise InputError(Code.CODESTREAM_BROKEN, "a tile ends early", tag="(7FE0,0010)")

@@ -56,6 +56,7 @@ def header_of(dataset: Dataset) -> Header:
             pixels=_pixels(dataset, big_endian),
             overlays=any(tag >> 24 == 0x60 and tag & 0xFFFF == 0x3000 for tag in dataset.keys()),  # noqa: SIM118
             warnings=warnings,
+            media_uid=_media_uid(dataset),
         )
 
 
@@ -69,6 +70,11 @@ def _syntax(dataset: Dataset) -> tuple[str | None, bool, tuple[Notice, ...]]:
     encapsulated = PIXEL_DATA in dataset and dataset[PIXEL_DATA].is_undefined_length
     big_endian = dataset.original_encoding[1] is False
     return None if encapsulated else syntaxes.EXPLICIT, big_endian, guess
+
+
+def _media_uid(dataset: Dataset) -> str | None:
+    meta = getattr(dataset, "file_meta", None)
+    return str(meta.get("MediaStorageSOPInstanceUID", "") or "") or None if meta is not None else None
 
 
 def _pixels(dataset: Dataset, big_endian: bool) -> PixelElement | None:
