@@ -324,7 +324,9 @@ def _table() -> dict[Code, Meaning]:
             error, "The compressed image cannot be decoded.", "Send the file again from its source."
         ),
         c.DECODER_MISSING: m(error, "No decoder for this compression is installed.", "Run `cxredge doctor`."),
-        c.TOO_LARGE: m(error, "The file or its image exceeds the limits of size.", "Raise the limits if it is a real radiograph."),
+        c.TOO_LARGE: m(
+            error, "The file or its image exceeds the limits of size.", "Raise the limits if it is a real radiograph."
+        ),
         c.ARRAY_UNSUPPORTED: m(
             error,
             "The array is not a grey image.",

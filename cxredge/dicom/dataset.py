@@ -73,8 +73,12 @@ def _syntax(dataset: Dataset) -> tuple[str | None, bool, tuple[Notice, ...]]:
 
 
 def _media_uid(dataset: Dataset) -> str | None:
+    """As it lies, as converting it could warn and quote it."""
     meta = getattr(dataset, "file_meta", None)
-    return str(meta.get("MediaStorageSOPInstanceUID", "") or "") or None if meta is not None else None
+    element = meta.get_item("MediaStorageSOPInstanceUID") if meta is not None else None
+    value = element.value if element is not None else None
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
+    return text.strip("\0 ") or None
 
 
 def _pixels(dataset: Dataset, big_endian: bool) -> PixelElement | None:

@@ -47,7 +47,7 @@ def read_frame(element: PixelElement, most: int) -> bytes:
 
 
 def _check_offsets(table: bytes) -> None:
-    """PS3.5 A.4: an offset of 32 bits for each frame, the first of them 0. One frame needs none, so one may be wrong."""
+    """PS3.5 A.4: an offset of 32 bits for each frame, the first of them 0. One frame needs none: it may be wrong."""
     if len(table) <= 4 and len(table) % 4 == 0:
         return
     if len(table) % 4 or table[:4] != b"\0\0\0\0":

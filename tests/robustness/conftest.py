@@ -19,6 +19,7 @@ from tests.support.bad_inputs.film import good
 
 ENGINE = {"engine": "onnxruntime", "precision": "fp32"}
 Models = dict[bool, cxredge.Model]
+Told = dict[tuple[bool, str], dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
@@ -45,9 +46,9 @@ def bad_files(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
 
 
 @pytest.fixture(scope="session")
-def told(bundles: dict[bool, Path], bad_files: dict[bool, Path]) -> dict[str, dict[str, Any]]:
-    """What `cxredge predict FOLDER --format json` says, as a process of its own, by the row's name."""
-    records: dict[str, dict[str, Any]] = {}
+def told(bundles: dict[bool, Path], bad_files: dict[bool, Path]) -> Told:
+    """What `cxredge predict FOLDER --format json` says, as a process of its own, by the row's bundle and name."""
+    records: Told = {}
     for real, folder in bad_files.items():
         command = [sys.executable, "-P", "-m", "cxredge", "predict", str(folder), "--bundle", str(bundles[real])]
         command += ["--format", "json", *(text for key, value in ENGINE.items() for text in (f"--{key}", value))]
@@ -59,5 +60,5 @@ def told(bundles: dict[bool, Path], bad_files: dict[bool, Path]) -> dict[str, di
         failed = sum(line["status"] == "error" for line in lines)
         assert done.returncode == (1 if failed else 0)
         assert errors.strip() == (f"{failed} of {len(lines)} inputs could not be done" if failed else "")
-        records |= {Path(line["input"]["path"]).name if line["input"]["path"] else "": line for line in lines}
+        records |= {(real, Path(line["input"]["path"]).name): line for line in lines}
     return records

@@ -49,10 +49,10 @@ def _check(row: BadInput, record: Mapping[str, Any], of_the_good_film: np.ndarra
 
 
 @rows
-def test_the_command(row: BadInput, told: dict[str, dict[str, Any]]) -> None:
-    record = told[row.name]
+def test_the_command(row: BadInput, told: dict[tuple[bool, str], dict[str, Any]]) -> None:
+    record = told[row.real, row.name]
     _validator().validate(record)
-    _check(row, record, _probabilities(told["good"]))
+    _check(row, record, _probabilities(told[row.real, "good"]))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""docs/robustness.md, made from the table of bad inputs: `python -m tests.support.robustness_page docs/robustness.md`."""
+"""docs/robustness.md, made from the table: `python -m tests.support.robustness_page docs/robustness.md`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from tests.support.bad_inputs.table import Answer
 
 INTRODUCTION = """# Bad inputs
 
-What a hospital sends is not what a data set holds. This is the table of {count} bad inputs and the one right answer to each.
-Every row is made by code from one good film and is a test twice over: through `cxredge predict FOLDER --format json`, run
-as a process of its own, and through `model.predict`. This page is made from that table (`python dev.py robustness`).
+What a hospital sends is not what a data set holds. This is the table of {count} bad inputs and the one right answer to
+each. Every row is made by code from one good film and is a test twice over: through `cxredge predict FOLDER --format
+json`, run as a process of its own, and through `model.predict`. This page is made from that table
+(`python dev.py robustness`).
 
 An answer is always one of four, and never a traceback:
 
@@ -22,23 +23,25 @@ An answer is always one of four, and never a traceback:
 - **abstained**: the file can be read, but no result on it could be trusted.
 - **error**: the file is broken, or of a kind that is not read. In Python, an exception that carries the code.
 
-The codes are explained in [codes.md](codes.md). *Same score* means that all fourteen probabilities are those of the good
-film to within 0.0001; *own score*, that they are not.
+The codes are explained in [codes.md](codes.md). *Same score* means that all fourteen probabilities are those of the
+good film to within 0.0001; *own score*, that they are not.
 
 ## Limits
 
-A hostile file is refused before memory is taken for what it claims. `Limits` of [python.md](python.md) holds at most
-{rows:,} rows and {columns:,} columns, {pixels:,} pixels, {file:,} bytes of a file, {unpacked:,} bytes
-unpacked, and {elements:,} attributes and items of a header. A test gives the bombs below to a process that may take no more
-than 1 GB beyond what a loaded model needs, measures that its peak stays under 1 GB in all, and that none takes more than two seconds of
-processor time (`tests/robustness/test_bombs.py`).
+A hostile file is refused before memory is taken for what it claims. `Limits` of [reading.md](reading.md) holds at most
+{rows:,} rows and {columns:,} columns, {pixels:,} pixels, {file:,} bytes of a file, {unpacked:,} bytes unpacked, and
+{elements:,} attributes and items of a header. A test gives the bombs below to one process that may take no more than
+1 GB of address space beyond what a loaded model has. It checks that the process's memory stays under 1 GB at the peak,
+and that none of them takes more than two seconds of processor time (`tests/robustness/test_bombs.py`).
+
+A picture within the limits can take longer: a JPEG XL of 50 million pixels is decoded in full, which takes seconds.
 
 ## What this does not show
 
 - A mirrored picture under right tags has a result: its pixels cannot be told from a heart that lies on the right.
-- That a picture is lateral, turned, inverted or of another body part is seen by the bundle's own gate, not by the runtime.
-  The rows show that the embedded bundle's gate is heard; how often it is right is in
-  [default-bundle.md](default-bundle.md). A bundle without a gate has only the check of the outlines.
+- That a picture is lateral, turned, inverted or of another body part is seen by the bundle's own gate, not by the
+  runtime. The rows show that the embedded bundle's gate is heard; how often it is right is in
+  [its card](default-bundle-card.md). A bundle without a gate has only the check of the outlines.
 - Damage inside a JPEG stream that leaves its end marker in place can go unseen ([reading.md](reading.md)).
 """
 

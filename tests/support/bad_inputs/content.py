@@ -35,9 +35,15 @@ _tags(
 )
 _tags(VIEWS, "oblique", "an oblique view", abstained(Code.OBLIQUE_VIEW), ViewPosition="RAO")
 _tags(VIEWS, "decubitus", "a decubitus view", abstained(Code.OBLIQUE_VIEW), ViewPosition="LLD")
-_tags(VIEWS, "view_missing", "no view and no orientation", same(Code.VIEW_UNKNOWN), ViewPosition="", PatientOrientation="")
-_tags(VIEWS, "turned_tags", "columns that run to the head", abstained(Code.TURNED_BY_TAGS), PatientOrientation=["L", "H"])
-_tags(VIEWS, "sideways_tags", "rows that run to the feet", abstained(Code.TURNED_BY_TAGS), PatientOrientation=["F", "L"])
+_tags(
+    VIEWS, "view_missing", "no view and no orientation", same(Code.VIEW_UNKNOWN), ViewPosition="", PatientOrientation=""
+)
+_tags(
+    VIEWS, "turned_tags", "columns that run to the head", abstained(Code.TURNED_BY_TAGS), PatientOrientation=["L", "H"]
+)
+_tags(
+    VIEWS, "sideways_tags", "rows that run to the feet", abstained(Code.TURNED_BY_TAGS), PatientOrientation=["F", "L"]
+)
 _tags(VIEWS, "mirrored_tags", "rows that run to the right", same(Code.MIRRORED_BY_TAGS), PatientOrientation=["R", "F"])
 _tags(VIEWS, "hand", "a hand by its tag", abstained(Code.WRONG_BODY_PART), BodyPartExamined="HAND")
 _tags(VIEWS, "abdomen", "an abdomen by its tag", abstained(Code.WRONG_BODY_PART), BodyPartExamined="ABDOMEN")
@@ -56,7 +62,13 @@ _tags(KINDS, "ct_as_dx", "a CT whose modality says DX", abstained(Code.WRONG_MOD
 _tags(KINDS, "ot", "modality OT", abstained(Code.MODALITY_UNKNOWN), Modality="OT")
 _tags(KINDS, "modality_missing", "no modality, a DX class", same(), Modality=None)
 _tags(KINDS, "nothing_said", "no modality, no class", abstained(Code.MODALITY_UNKNOWN), Modality=None, SOPClassUID=None)
-_tags(KINDS, "for_processing", "raw detector data", abstained(Code.FOR_PROCESSING), PresentationIntentType="FOR PROCESSING")
+_tags(
+    KINDS,
+    "for_processing",
+    "raw detector data",
+    abstained(Code.FOR_PROCESSING),
+    PresentationIntentType="FOR PROCESSING",
+)
 _tags(
     KINDS,
     "for_processing_class",
@@ -141,9 +153,7 @@ for _kind, _what in (
     ("abdomen", "an abdomen by its pixels"),
     ("body_slice", "a CT slice by its pixels"),
 ):
-    _picture(
-        f"drawn_{_kind}", _what, abstained(Code.NOT_CHEST_BY_PIXELS), lambda kind=_kind: _drawn(kind)
-    )
+    _picture(f"drawn_{_kind}", _what, abstained(Code.NOT_CHEST_BY_PIXELS), lambda kind=_kind: _drawn(kind))
 
 
 @PICTURES.case("an overlay plane: it is not drawn into the image", same(Code.OVERLAY_IGNORED))

@@ -19,7 +19,9 @@ _RESCALE = same(Code.INVALID_RESCALE)
 
 
 def _windowed(name: str, what: str, answer: Answer, center: Any, width: Any, **tags: Any) -> None:
-    DISPLAY.add(name, what, answer, lambda: good(window=None, tags={"WindowCenter": center, "WindowWidth": width, **tags}))
+    DISPLAY.add(
+        name, what, answer, lambda: good(window=None, tags={"WindowCenter": center, "WindowWidth": width, **tags})
+    )
 
 
 _windowed("window_missing", "no window", ok(Code.NO_WINDOW), None, None)

@@ -11,7 +11,21 @@ import numpy as np
 from tests.support import dicom_files as files
 from tests.support.dicom_files import Pixels
 
-__all__ = ["BITS", "TOP", "WINDOW", "cut", "element", "film", "good", "half", "meta_element", "put", "swapped", "tagged", "with_meta"]
+__all__ = [
+    "BITS",
+    "TOP",
+    "WINDOW",
+    "cut",
+    "element",
+    "film",
+    "good",
+    "half",
+    "meta_element",
+    "put",
+    "swapped",
+    "tagged",
+    "with_meta",
+]
 
 BITS = 12
 TOP = (1 << BITS) - 1
@@ -80,5 +94,3 @@ def with_meta(elements: bytes, data: bytes | None = None) -> bytes:
     """The film behind a meta information that holds only these elements."""
     whole = good() if data is None else data
     return whole[:132] + elements + whole[whole.index(b"\x08\0\x16\0") :]
-
-

@@ -42,8 +42,12 @@ IDENTITY.add(
     ok(own=True),
     lambda: good((film() // 2 + 700).astype("uint16")),
 )
-IDENTITY.add("patient_missing", "no patient's name and number", same(), lambda: tagged(PatientName=None, PatientID=None))
-IDENTITY.add("study_missing", "no study and no series", same(), lambda: tagged(StudyInstanceUID=None, SeriesInstanceUID=None))
+IDENTITY.add(
+    "patient_missing", "no patient's name and number", same(), lambda: tagged(PatientName=None, PatientID=None)
+)
+IDENTITY.add(
+    "study_missing", "no study and no series", same(), lambda: tagged(StudyInstanceUID=None, SeriesInstanceUID=None)
+)
 
 
 @IDENTITY.case("a character set that does not exist", same())
@@ -65,6 +69,4 @@ def control_characters() -> bytes:
 
 @IDENTITY.case("a body part of 60,000 letters", same())
 def long_part() -> bytes:
-    return swapped(
-        good(), element(0x00180015, b"CS", b"CHEST "), element(0x00180015, b"CS", b"CHEST" + b"X" * 60_001)
-    )
+    return swapped(good(), element(0x00180015, b"CS", b"CHEST "), element(0x00180015, b"CS", b"CHEST" + b"X" * 60_001))

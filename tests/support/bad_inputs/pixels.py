@@ -29,7 +29,9 @@ def _us(tag: int, value: int) -> bytes:
 PIXELS.add("rows_0", "no rows", _INVALID, lambda: tagged(Rows=0))
 PIXELS.add("columns_0", "no columns", _INVALID, lambda: tagged(Columns=0))
 PIXELS.add("rows_missing", "Rows is missing", _INVALID, lambda: tagged(Rows=None))
-PIXELS.add("rows_one_more", "one row more than the pixel data has", error(Code.PIXELS_TRUNCATED), lambda: tagged(Rows=641))
+PIXELS.add(
+    "rows_one_more", "one row more than the pixel data has", error(Code.PIXELS_TRUNCATED), lambda: tagged(Rows=641)
+)
 
 
 @PIXELS.case("Rows is a text (VR DS) of three letters", _INVALID)
@@ -91,9 +93,7 @@ PIXELS.add("no_pixels", "no pixel data", error(Code.NO_PIXEL_DATA), lambda: tagg
 PIXELS.add("no_bytes", "pixel data of no bytes", error(Code.PIXELS_TRUNCATED), lambda: good(codestream=b""))
 PIXELS.add("allocated_12", "12 bits allocated", _INVALID, lambda: tagged(BitsAllocated=12))
 PIXELS.add("allocated_0", "no bits allocated", _INVALID, lambda: tagged(BitsAllocated=0))
-PIXELS.add(
-    "allocated_8", "8 bits allocated for 16 in the data", _INVALID, lambda: tagged(BitsAllocated=8)
-)
+PIXELS.add("allocated_8", "8 bits allocated for 16 in the data", _INVALID, lambda: tagged(BitsAllocated=8))
 PIXELS.add("stored_over", "more bits stored than allocated", _INVALID, lambda: tagged(BitsStored=17, HighBit=16))
 PIXELS.add("stored_0", "no bits stored", _INVALID, lambda: tagged(BitsStored=0))
 PIXELS.add("high_bit_low", "a high bit below the bits stored", _INVALID, lambda: tagged(HighBit=7))

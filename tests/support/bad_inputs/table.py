@@ -22,7 +22,7 @@ class Answer:
         status: of the result.
         reason: the code, where there is no result.
         warnings: exactly these come with it.
-        score: "same": the probabilities are those of the good film within 1e-4; "own": they are not; None: not compared.
+        score: "same": the probabilities are the good film's within 1e-4; "own": they are not; None: not compared.
         anonymous: whether the result must name no SOP Instance UID.
     """
 
