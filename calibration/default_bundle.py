@@ -17,7 +17,7 @@ from calibration.errors import CalibrationError, Problem
 __all__ = ["INTENDED_USE", "Step", "make_bundle", "steps"]
 
 RECIPE = "default"
-NAME, VERSION = "cxredge-demo", "1"
+NAME, VERSION = "cxredge-demo", "2"
 
 INTENDED_USE = (
     "A demonstration of cxredge on frontal chest radiographs of adults. It was trained on 784 images of one hospital, "
@@ -67,6 +67,11 @@ def steps(data: Path, out: Path) -> list[Step]:
             ("training", "evaluate", str(run), "--kind", "shenzhen", "--split", "test", "--data",
              str(data / "lungs" / "shenzhen"), "--out", str(out / "shenzhen")),
             out / "shenzhen" / "report.json",
+        ),
+        Step(
+            "findings and boxes on drawn chests",
+            ("training", "evaluate", str(run), "--kind", "phantoms", "--out", str(out / "drawn")),
+            out / "drawn" / "report.json",
         ),
         Step(
             "the gate",
@@ -150,7 +155,7 @@ def make_bundle(data: Path, out: Path, say: Callable[[str], None]) -> Path:
 def _notes(out: Path) -> Iterator[str]:
     """What was measured on patients that nothing was chosen on, and what a person must know of these weights."""
     yield "# On patients that nothing was chosen on"
-    for name in ("nih/report.md", "shenzhen/report.md", "gate/input_gate.md"):
+    for name in ("nih/report.md", "shenzhen/report.md", "drawn/report.md", "gate/input_gate.md"):
         text = (out / name).read_text(encoding="utf-8")
         yield text.replace("\n## ", "\n### ").replace("# ", "## ", 1).strip()
     yield NOTES.read_text(encoding="utf-8").strip()

@@ -60,6 +60,7 @@ class Code(enum.StrEnum):
     INVALID_UID = "invalid_uid"
 
     # Abstentions: no findings are given.
+    OWN_RESULT = "own_result"
     WRONG_MODALITY = "wrong_modality"
     MODALITY_UNKNOWN = "modality_unknown"
     WRONG_BODY_PART = "wrong_body_part"
@@ -132,6 +133,11 @@ class Code(enum.StrEnum):
     TOO_FEW_CASES = "too_few_cases"
     RESULTS_UNUSABLE = "results_unusable"
     NO_BASELINE = "no_baseline"
+
+    # Errors of results as DICOM objects.
+    DICOM_MISSING = "dicom_missing"
+    DICOM_SOURCE = "dicom_source"
+    DICOM_UNWRITABLE = "dicom_unwritable"
 
     # Errors of the C core and of how it was called.
     NATIVE_MISMATCH = "native_mismatch"
@@ -246,6 +252,11 @@ def _table() -> dict[Code, Meaning]:
             warning,
             "The SOP Instance UID is missing, ill-formed, or not that of the file meta information.",
             "Match the result with its image by the path; have the program that wrote the file checked.",
+        ),
+        c.OWN_RESULT: m(
+            abstained,
+            "The file is a result that cxredge wrote, not a radiograph.",
+            "None needed: the image that it belongs to is the one to send.",
         ),
         c.WRONG_MODALITY: m(
             abstained, "The file is not a radiograph by its modality.", "Send CR or DX images of the chest."
@@ -420,6 +431,19 @@ def _table() -> dict[Code, Meaning]:
             error,
             "The bundle does not say what its results should look like, so no drift from it can be seen.",
             "Make a baseline: `cxredge site --consecutive`, or `cxredge drift --baseline FIRST.jsonl`.",
+        ),
+        c.DICOM_MISSING: m(
+            error,
+            "The package that writes DICOM objects is not installed.",
+            "Install it: pip install 'cxredge[dicom]'.",
+        ),
+        c.DICOM_SOURCE: m(
+            error,
+            "No DICOM object can be filed beside this image.",
+            "Have the sender corrected; the result itself is in the other outputs.",
+        ),
+        c.DICOM_UNWRITABLE: m(
+            error, "A result could not be made into a DICOM object.", "Report it: this is a defect of cxredge."
         ),
         c.NATIVE_MISMATCH: m(error, "The C core is of another version than the package.", "Install cxredge again."),
         c.NATIVE_FAILED: m(error, "The C core refused its arguments.", "Report it: this is a defect of cxredge."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxredge.bundle import Bundle, Manifest, open_bundle
+from cxredge.clock import Clock
 from cxredge.conclusions import Outputs, conclude
 from cxredge.engines.base import EngineRequest, Session
 from cxredge.engines.registry import choose, open_session
@@ -22,8 +23,9 @@ from cxredge.files import path_text
 from cxredge.pixels import Geometry, Percentiles, Placement
 from cxredge.prediction import Evidence, Prediction, Renderer, Shape
 from cxredge.reading import Limits, Radiograph, open_source, read_plane
-from cxredge.result import Gate, InputFacts, Notice, Ran, Record, Timing, notice
+from cxredge.result import Gate, InputFacts, Notice, Ran, Record, notice
 from cxredge.streaming import Answered, in_order
+from cxredge.streams import Streams, streams_for
 
 if TYPE_CHECKING:
     from cxredge.reading import Source
@@ -40,21 +42,6 @@ DEFAULT_LIMITS = Limits()
 
 
 @dataclass(slots=True)
-class _Clock:
-    """Wall time by stage, in milliseconds."""
-
-    started: float = field(default_factory=time.perf_counter)
-    stages: dict[str, float] = field(default_factory=dict)
-
-    def add(self, stage: str, milliseconds: float) -> None:
-        self.stages[stage] = self.stages.get(stage, 0.0) + milliseconds
-
-    def timing(self) -> Timing:
-        spent = {stage: round(value, 3) for stage, value in self.stages.items()}
-        return Timing(**spent, total=round((time.perf_counter() - self.started) * 1e3, 3))
-
-
-@dataclass(slots=True)
 class _Prepared:
     """An input that is ready for the engine."""
 
@@ -64,7 +51,7 @@ class _Prepared:
     placement: Placement
     shape: Shape
     render: Renderer
-    clock: _Clock
+    clock: Clock
 
 
 def find_bundle(bundle: str | os.PathLike[str] | None) -> Path:
@@ -119,11 +106,12 @@ def load(
         point = _operating_point(opened.manifest, operating_point)
         request = EngineRequest(engine=engine, device=device, precision=precision, threads=threads)
         chosen = choose(opened, request)
-        session = open_session(opened.graph(chosen.graph_precision), chosen.request)
+        graph = opened.graph(chosen.graph_precision)
+        session = open_session(graph, chosen.request)
     except BaseException:
         opened.close()
         raise
-    return Model(opened, session, point, limits)
+    return Model(opened, session, point, limits, streams_for(request, graph, chosen.request, session))
 
 
 class Model:
@@ -132,9 +120,12 @@ class Model:
     All methods may be called from several threads at once.
     """
 
-    def __init__(self, bundle: Bundle, session: Session, operating_point: str, limits: Limits) -> None:
+    def __init__(
+        self, bundle: Bundle, session: Session, operating_point: str, limits: Limits, streams: Streams | None = None
+    ) -> None:
         self._bundle = bundle
         self._session = session
+        self._streams = streams
         self._limits = limits
         self._point = operating_point
         spec = bundle.manifest.input
@@ -149,14 +140,20 @@ class Model:
     @property
     def ran(self) -> Ran:
         """The engine, device, precision and threads that run, as the engine itself tells them."""
-        info = self._session.info
-        return Ran(
-            engine=info.engine,
-            engine_version=info.version,
-            device=info.device,
-            precision=info.precision,
-            threads=info.threads,
-        )
+        return _ran(self._session)
+
+    @property
+    def session(self) -> Session:
+        """The engine itself, for measuring it alone; it stays the model's to close."""
+        return self._session
+
+    def golden_input(self) -> npt.NDArray[np.float32]:
+        """The bundle's golden batch for the engine: float32 [N, 1, H, W].
+
+        Raises:
+            BundleError: it is not as it was sealed.
+        """
+        return self._bundle.golden().input
 
     @property
     def operating_point(self) -> str:
@@ -179,12 +176,12 @@ class Model:
             EngineError: the engine failed on it.
         """
         point = self._checked_point(operating_point)
-        clock = _Clock()
+        clock = Clock()
         try:
             prepared = self._prepare(source, clock)
         except Abstention as abstention:
             return self._refused(abstention, "abstained", clock)
-        return self._infer([prepared], point)[0]
+        return self._infer([prepared], point, self._session)[0]
 
     def predict_many(
         self,
@@ -199,6 +196,10 @@ class Model:
         A bad input gives a prediction with status "error" and the rest goes on. Memory does not grow with the
         number of inputs: at most `2 * workers + batch_size` are under way. Closing the iterator stops the reading.
 
+        On a processor with several cores, a list (or anything else that tells its length) of 16 inputs or more is
+        run with one thread an image and an image on each core, unless `batch_size`, `workers` or the model's `threads`
+        were given: that is faster for all together, and slower for each.
+
         Args:
             sources: any iterable; it is consumed as the results are.
             batch_size: how many images go through the engine at once.
@@ -208,14 +209,26 @@ class Model:
         if batch_size < 1 or (workers is not None and workers < 1):
             raise UsageError(Code.BAD_ARGUMENT, "batch_size and workers must be at least 1")
         point = self._checked_point(operating_point)
+        if self._streams is not None and batch_size == 1 and workers is None:
+            session = self._streams.for_inputs(sources)
+            if session is not None:
+                return in_order(
+                    sources, lambda source: self._whole(source, point, session), list, self._streams.count, 1
+                )
         count = workers or min(4, os.cpu_count() or 1)
         return in_order(
-            sources, self._prepare_or_refuse, lambda batch: self._infer_or_refuse(batch, point), count, batch_size
+            sources,
+            self._prepare_or_refuse,
+            lambda batch: self._infer_or_refuse(batch, point, self._session),
+            count,
+            batch_size,
         )
 
     def close(self) -> None:
         """Give the engine's memory back; predictions that were made stay usable."""
         self._session.close()
+        if self._streams is not None:
+            self._streams.close()
         self._bundle.close()
 
     def __enter__(self) -> Self:
@@ -229,7 +242,7 @@ class Model:
     def _checked_point(self, name: str | None) -> str:
         return self._point if name is None else _operating_point(self.manifest, name)
 
-    def _prepare(self, source: Source, clock: _Clock) -> _Prepared:
+    def _prepare(self, source: Source, clock: Clock) -> _Prepared:
         began = time.perf_counter()
         known = InputFacts(path=path_text(source)) if isinstance(source, (str, os.PathLike)) else InputFacts()
         warned: tuple[object, ...] = ()
@@ -254,7 +267,7 @@ class Model:
         )
 
     def _prepare_or_refuse(self, source: Source) -> _Prepared | Answered[Prediction]:
-        clock = _Clock()
+        clock = Clock()
         try:
             return self._prepare(source, clock)
         except Abstention as abstention:
@@ -264,28 +277,36 @@ class Model:
         except Exception as error:  # one input must never stop the others
             return Answered(self._refused(_internal(error), "error", clock))
 
-    def _infer_or_refuse(self, batch: list[_Prepared], point: str) -> list[Prediction]:
+    def _whole(self, source: Source, point: str, session: Session) -> Answered[Prediction]:
+        """One input from its reading to its answer, in the thread that reads."""
+        prepared = self._prepare_or_refuse(source)
+        if isinstance(prepared, Answered):
+            return prepared
+        return Answered(self._infer_or_refuse([prepared], point, session)[0])
+
+    def _infer_or_refuse(self, batch: list[_Prepared], point: str, session: Session) -> list[Prediction]:
         try:
-            return self._infer(batch, point)
+            return self._infer(batch, point, session)
         except Exception as problem:
             if len(batch) > 1:  # only the image at fault may fail
-                return [answer for item in batch for answer in self._infer_or_refuse([item], point)]
+                return [answer for item in batch for answer in self._infer_or_refuse([item], point, session)]
             error = problem if isinstance(problem, CxredgeError) else _internal(problem)
             error.facts, error.warnings = batch[0].facts, batch[0].warnings
             return [self._refused(error, "error", batch[0].clock)]
 
-    def _infer(self, batch: list[_Prepared], point: str) -> list[Prediction]:
+    def _infer(self, batch: list[_Prepared], point: str, session: Session) -> list[Prediction]:
         began = time.perf_counter()
         image = batch[0].plane[None, None] if len(batch) == 1 else np.stack([item.plane for item in batch])[:, None]
-        outputs = self._session.run(image)
+        outputs = session.run(image)
         each = (time.perf_counter() - began) * 1e3 / len(batch)
         answers = []
         for index, item in enumerate(batch):
             item.clock.add("engine", each)
-            answers.append(self._conclude(item, {name: values[index] for name, values in outputs.items()}, point))
+            mine = {name: values[index] for name, values in outputs.items()}
+            answers.append(self._conclude(item, mine, point, _ran(session)))
         return answers
 
-    def _conclude(self, item: _Prepared, outputs: Outputs, point: str) -> Prediction:
+    def _conclude(self, item: _Prepared, outputs: Outputs, point: str, ran: Ran) -> Prediction:
         began = time.perf_counter()
         drawn = conclude(
             self.manifest,
@@ -294,18 +315,18 @@ class Model:
             item.placement,
             item.shape,
             item.facts.pixel_spacing,
-            precision=self._session.info.precision,
+            precision=ran.precision,
         )
         item.clock.add("postprocess", (time.perf_counter() - began) * 1e3)
         evidence = Evidence(item.shape, item.placement, item.render)
         if drawn.refusal is not None:
             drawn.refusal.facts, drawn.refusal.warnings = item.facts, item.warnings
-            return self._refused(drawn.refusal, "abstained", item.clock, drawn.gate, evidence)
+            return self._refused(drawn.refusal, "abstained", item.clock, drawn.gate, evidence, ran)
         record = Record(
             input=item.facts,
             status="ok",
             bundle=self._bundle.facts,
-            ran=self.ran,
+            ran=ran,
             findings=drawn.findings,
             anatomy=drawn.anatomy,
             gate=drawn.gate,
@@ -321,21 +342,33 @@ class Model:
         self,
         error: CxredgeError,
         status: Literal["abstained", "error"],
-        clock: _Clock,
+        clock: Clock,
         gate: Gate | None = None,
         evidence: Evidence | None = None,
+        ran: Ran | None = None,
     ) -> Prediction:
         record = Record(
             input=error.facts if isinstance(error.facts, InputFacts) else InputFacts(),
             status=status,
             reason=notice(error.code, error.detail, tag=error.tag),
             bundle=self._bundle.facts,
-            ran=self.ran if gate is not None or evidence is not None else None,
+            ran=ran,
             gate=gate,
             warnings=tuple(item for item in error.warnings if isinstance(item, Notice)),
             timing_ms=clock.timing(),
         )
         return Prediction(record, evidence)
+
+
+def _ran(session: Session) -> Ran:
+    info = session.info
+    return Ran(
+        engine=info.engine,
+        engine_version=info.version,
+        device=info.device,
+        precision=info.precision,
+        threads=info.threads,
+    )
 
 
 def _key(given: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:

@@ -20,7 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "site": ("cxredge.cli.site", "Give a bundle your own thresholds, from labelled cases."),
     "drift": ("cxredge.cli.drift", "Say whether results still look as they should."),
     "doctor": ("cxredge.cli.doctor", "Say what this machine has, and measure its engines."),
-    "schema": ("cxredge.cli.inspect", "Print the JSON Schema of results or of manifests."),
+    "benchmark": ("cxredge.cli.benchmark", "Measure how fast a bundle runs here, and say what to use."),
+    "schema": ("cxredge.cli.inspect", "Print the JSON Schema of results, manifests or benchmarks."),
 }
 
 

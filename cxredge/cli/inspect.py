@@ -146,11 +146,13 @@ def verify(bundle: str, key: str | None, signature: str | None) -> None:
 
 
 @click.command()
-@click.argument("which", type=click.Choice(["prediction", "bundle"]), default="prediction")
+@click.argument("which", type=click.Choice(["prediction", "bundle", "benchmark"]), default="prediction")
 def schema(which: str) -> None:
-    """Print the JSON Schema of a prediction (the default), or of a bundle's manifest."""
+    """Print the JSON Schema of a prediction (the default), of a bundle's manifest, or of a benchmark."""
     if which == "bundle":
         from cxredge.bundle import json_schema
+    elif which == "benchmark":
+        from cxredge.benchmark.record import json_schema
     else:
         from cxredge.result import json_schema
     click.echo(json.dumps(json_schema(), indent=2))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["engine_options", "key_option", "model_options"]
+__all__ = ["bundle_option", "engine_options", "key_option", "model_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +36,11 @@ _ENGINE = (
 def model_options(command: F) -> F:
     """Add `--bundle --key --engine --device --precision --threads` to a command."""
     return _BUNDLE(key_option(engine_options(command)))
+
+
+def bundle_option(command: F) -> F:
+    """Add `--bundle` to a command."""
+    return _BUNDLE(command)
 
 
 def key_option(command: F) -> F:

@@ -16,6 +16,7 @@ from cxredge.cli.inputs import Input, OutputNames, expand
 from cxredge.cli.options import model_options
 
 if TYPE_CHECKING:
+    from cxredge.dicom_out import Kind
     from cxredge.prediction import Prediction
     from cxredge.report.html import Case
 
@@ -30,9 +31,12 @@ STOPPED = 130
 @model_options
 @click.option("--operating-point", help="Which thresholds decide.  [default: the bundle's]")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for one JSON file an input.")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for one JSON file an input."
+)
 @click.option("--overlay", is_flag=True, help="Write NAME.overlay.png: outlines and the strongest heat map.")
 @click.option("--masks", is_flag=True, help="Write one PNG a structure, as large as the image.")
+@click.option("--dicom", help="Write DICOM objects beside the image: some of sr,seg,sc,pr.  [needs cxredge[dicom]]")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write one HTML page of all inputs.")
 @click.option("--batch-size", type=click.IntRange(1, 256), default=1, show_default=True, help="Images an inference.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no notes on stderr.")
@@ -44,7 +48,18 @@ def predict(paths: tuple[str, ...], **options: Any) -> int:
     inputs = expand(paths)
     if options["report"] and len(inputs) > MOST_IN_A_REPORT:
         raise click.UsageError(f"a report holds at most {MOST_IN_A_REPORT} inputs; these are {len(inputs)}")
-    return _run(inputs, **options)
+    return _run(inputs, kinds=_kinds(options.pop("dicom")), **options)
+
+
+def _kinds(names: str | None) -> tuple[Kind, ...]:
+    """What `--dicom` asks for; an error before anything is read where it cannot be had."""
+    if names is None:
+        return ()
+    from cxredge.dicom_out import checked_kinds, prepare
+
+    kinds = checked_kinds([name.strip() for name in names.split(",") if name.strip()])
+    prepare()
+    return kinds
 
 
 def _run(
@@ -54,6 +69,7 @@ def _run(
     output: Path | None,
     overlay: bool,
     masks: bool,
+    kinds: tuple[Kind, ...],
     report: Path | None,
     batch_size: int,
     quiet: bool,
@@ -65,18 +81,18 @@ def _run(
     from cxredge.files import path_text
     from cxredge.report.style import clean
 
-    writer = _Writer(output, overlay=overlay, masks=masks)
+    writer = _Writer(output, overlay=overlay, masks=masks, kinds=kinds)
     done = failures = 0
     cases: list[Case] = []
     with cxredge.load(**model, operating_point=operating_point) as loaded, _stopping() as asked_to_stop:
         if form == "csv":
             _print(csv_header())
-        answers = loaded.predict_many((item.source for item in inputs), batch_size=batch_size)
+        answers = loaded.predict_many([item.source for item in inputs], batch_size=batch_size)
         with closing(answers), _progress(len(inputs), quiet) as step:
             for item, prediction in zip(inputs, answers, strict=True):
                 _print(FORMATS[form](prediction.record, clean(path_text(item.label))))
                 failed = prediction.status == "error"
-                failed |= not _attempt(lambda p=prediction, i=item: writer.write(i.label, p))
+                failed |= not _attempt(lambda p=prediction, i=item: writer.write(i, p))
                 if report is not None:
                     failed |= not _attempt(lambda p=prediction: cases.append(p.case()))
                 failures += failed
@@ -115,19 +131,20 @@ def _stopping() -> Iterator[Callable[[], bool]]:
 
 
 class _Writer:
-    """The files of each input: its JSON, overlay and masks, as far as they were asked for."""
+    """The files of each input: its JSON, overlay, masks and DICOM objects, as far as they were asked for."""
 
-    def __init__(self, folder: Path | None, *, overlay: bool, masks: bool) -> None:
+    def __init__(self, folder: Path | None, *, overlay: bool, masks: bool, kinds: tuple[Kind, ...]) -> None:
         self._folder = folder or Path()
         self._json = folder is not None
         self._overlay = overlay
         self._masks = masks
+        self._kinds = kinds
         self._names = OutputNames()
 
-    def write(self, label: str, prediction: Prediction) -> None:
+    def write(self, item: Input, prediction: Prediction) -> None:
         from cxredge.files import write_atomically
 
-        stem = self._names.name(label)
+        stem = self._names.name(item.label)
         if self._json:
             write_atomically(self._folder / f"{stem}.json", prediction.to_json().encode() + b"\n")
         if self._overlay and prediction.evidence is not None:
@@ -137,6 +154,10 @@ class _Writer:
 
             for structure, mask in prediction.masks.items():
                 write_atomically(self._folder / f"{stem}.{structure}.png", _png(Image.fromarray(mask)))
+        if self._kinds:
+            from cxredge.dicom_out import results_as_dicom, write_results
+
+            write_results(results_as_dicom(prediction, item.source, self._kinds), self._folder, stem)
 
 
 def _png(image: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from cxredge.dicom import syntaxes
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["header_of"]
 
 
-def header_of(dataset: Dataset) -> Header:
-    """The same header that the file would have given.
+def header_of(dataset: Dataset, wanted: Sequence[int] = WANTED) -> Header:
+    """The same header that the file would have given, with the `wanted` attributes.
 
     Values that pydicom has not converted yet are taken as they lie, as converting would warn and quote them. The other
     wanted attributes are written out and read back by pydicom, so that values set by a program and values read from a
@@ -35,7 +36,7 @@ def header_of(dataset: Dataset) -> Header:
 
     with typed_errors(Code.DICOM_BROKEN, "an attribute that cannot be written"):
         part, untouched = Dataset(), dict[int, Any]()
-        for tag in WANTED:
+        for tag in wanted:
             if tag not in dataset:
                 continue
             element = dataset.get_item(tag)

@@ -7,6 +7,7 @@ beginning of the pixel data is read.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -75,8 +76,13 @@ def looks_like_dicom(head: bytes) -> bool:
     return head[128:132] == b"DICM" or head[:4] == b"DICM" or syntaxes.sniff_encoding(head) is not None
 
 
-def read_header(blob: Blob, limits: Limits) -> Header:
+def read_header(blob: Blob, limits: Limits, wanted: Sequence[int] = WANTED) -> Header:
     """Read a file up to its pixel data.
+
+    Args:
+        blob: the file.
+        limits: the largest that a deflated one may become.
+        wanted: the attributes that are read; the others are skipped.
 
     Raises:
         InputError: DICOM_BROKEN, PREAMBLE_EXECUTABLE, or TOO_LARGE where a deflated data set inflates beyond the
@@ -91,8 +97,8 @@ def read_header(blob: Blob, limits: Limits) -> Header:
         if meta.syntax == syntaxes.DEFLATED:
             blob = BytesBlob(_inflate(file, blob.size, limits))
             with blob.open() as inflated:
-                return _read_data_set(inflated, blob, meta, warnings, budget)
-        return _read_data_set(file, blob, meta, warnings, budget)
+                return _read_data_set(inflated, blob, meta, warnings, budget, wanted)
+        return _read_data_set(file, blob, meta, warnings, budget, wanted)
 
 
 def _skip_preamble(file: BinaryIO) -> bool:
@@ -157,13 +163,15 @@ def _encoding(file: BinaryIO, named: str | None) -> tuple[bool, bool, bool]:
     return (*expected, False) if sniffed in (None, expected) else (*sniffed, True)
 
 
-def _read_data_set(file: BinaryIO, blob: Blob, meta: _Meta, warnings: list[Notice], budget: Budget) -> Header:
+def _read_data_set(
+    file: BinaryIO, blob: Blob, meta: _Meta, warnings: list[Notice], budget: Budget, wanted: Sequence[int]
+) -> Header:
     if file.tell() >= blob.size:
         raise InputError(Code.DICOM_BROKEN, "no data set")
     implicit, little, guessed = _encoding(file, meta.syntax)
     if guessed:
         warnings = [*warnings, notice(Code.SYNTAX_GUESSED, tag="(0002,0010)")]
-    walk = _Walk(file, blob, implicit, little, budget)
+    walk = _Walk(file, blob, implicit, little, budget, wanted)
     elements = walk.elements()
     syntax = meta.syntax
     if walk.pixels is not None and walk.pixels.length is not None and (syntax is None or syntax in syntaxes.RAW):
@@ -183,13 +191,22 @@ def _read_data_set(file: BinaryIO, blob: Blob, meta: _Meta, warnings: list[Notic
 class _Walk:
     """One pass over a data set."""
 
-    def __init__(self, file: BinaryIO, blob: Blob, implicit: bool, little_endian: bool, budget: Budget) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        blob: Blob,
+        implicit: bool,
+        little_endian: bool,
+        budget: Budget,
+        wanted: Sequence[int],
+    ) -> None:
         self._file = file
         self._blob = blob
         self._implicit = implicit
         self._little = little_endian
         self._budget = budget
         self._resume: int | None = None
+        self._wanted = wanted
         self.pixels: PixelElement | None = None
         self.overlays = False
 
@@ -209,7 +226,7 @@ class _Walk:
 
         self._resume = None
         walk = data_element_generator(
-            self._file, self._implicit, self._little, stop_when=self._watch, specific_tags=list(WANTED)
+            self._file, self._implicit, self._little, stop_when=self._watch, specific_tags=list(self._wanted)
         )
         return {int(element.tag): element for element in walk}
 
@@ -228,13 +245,13 @@ class _Walk:
             return self._passed(tag, vr)
         if here + length > self._blob.size:
             raise InputError(Code.DICOM_BROKEN, "a value is longer than the file", tag=tag_text(tag))
-        if length > _LONGEST_VALUE and (tag in WANTED or tag == _CHARACTER_SET):
+        if length > _LONGEST_VALUE and (tag in self._wanted or tag == _CHARACTER_SET):
             raise InputError(Code.TOO_LARGE, "a value", tag=tag_text(tag))
         return False
 
     def _passed(self, tag: int, vr: str | None) -> bool:
         """Whether a value of undefined length was stepped over; one that is wanted has only been checked."""
-        here, wanted = self._file.tell(), tag in WANTED
+        here, wanted = self._file.tell(), tag in self._wanted
         implicit = self._implicit or vr in (None, "UN")
         budget = Budget(MOST_IN_A_SEQUENCE) if wanted else self._budget
         walk_sequence(self._file, _UNDEFINED, self._blob.size, budget, implicit=implicit, little_endian=self._little)

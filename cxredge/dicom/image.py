@@ -15,9 +15,10 @@ from cxredge.dicom.decoders import Decoder, Request, Samples, decode_frame, deco
 from cxredge.dicom.display import Display, read_display, read_spacing
 from cxredge.dicom.fragments import read_frame
 from cxredge.dicom.header import Header, PixelElement
+from cxredge.dicom.own import is_own
 from cxredge.dicom.pixeltags import PixelTags, read_pixel_tags
 from cxredge.dicom.tags import Tags, tag_text
-from cxredge.errors import Code, CxredgeError, InputError
+from cxredge.errors import Abstention, Code, CxredgeError, InputError
 from cxredge.pixels import PixelDescription
 from cxredge.result import InputFacts, Notice, notice
 from cxredge.sources import Buffer, Decoded, Limits, Radiograph, typed_errors
@@ -51,8 +52,10 @@ def open_header(header: Header, limits: Limits, path: str | None) -> Radiograph:
 
 
 def _checked(header: Header, limits: Limits) -> tuple[PixelTags, Display, list[Notice]]:
-    """Modality, body part, view, intent, then pixels: the first that fails decides."""
+    """Whose it is, modality, body part, view, intent, then pixels: the first that fails decides."""
     tags = header.tags
+    if is_own(tags):
+        raise Abstention(Code.OWN_RESULT, tag=tag_text(t.MODEL))
     checks.check_modality(tags, has_pixels=header.pixels is not None)
     found = [checks.check_body_part(tags), checks.check_view(tags), checks.check_upright(tags)]
     checks.check_intent(tags)

@@ -17,8 +17,10 @@ SOP_CLASS = 0x00080016
 SOP_INSTANCE = 0x00080018
 MODALITY = 0x00080060
 PRESENTATION_INTENT = 0x00080068
+MANUFACTURER = 0x00080070
 CODE_VALUE = 0x00080100
 CODE_MEANING = 0x00080104
+MODEL = 0x00081090
 ANATOMIC_REGION = 0x00082218
 BODY_PART = 0x00180015
 IMAGER_PIXEL_SPACING = 0x00181164
@@ -55,7 +57,7 @@ WANTED: tuple[int, ...] = (
     *(VIEW_POSITION, PATIENT_ORIENTATION, SAMPLES_PER_PIXEL, PHOTOMETRIC, PLANAR_CONFIGURATION, NUMBER_OF_FRAMES),
     *(ROWS, COLUMNS, PIXEL_SPACING, BITS_ALLOCATED, BITS_STORED, HIGH_BIT, PIXEL_REPRESENTATION, BURNED_IN),
     *(WINDOW_CENTER, WINDOW_WIDTH, RESCALE_INTERCEPT, RESCALE_SLOPE, VOI_LUT_FUNCTION, MODALITY_LUT, VOI_LUT),
-    *(VIEW_CODE, PRESENTATION_LUT_SHAPE, PATIENT_AGE),
+    *(VIEW_CODE, PRESENTATION_LUT_SHAPE, PATIENT_AGE, MANUFACTURER, MODEL),
 )
 """All that is read of a data set: no name, no number and no date of a patient is among them; of the age, only whether
 it is a child's."""
@@ -81,6 +83,11 @@ class Tags:
 
     def __contains__(self, tag: int) -> bool:
         return tag in self._elements
+
+    @property
+    def elements(self) -> Mapping[int, Any]:
+        """The elements that pydicom found, by tag, as they lie in the file."""
+        return self._elements
 
     def raw(self, tag: int) -> bytes:
         """The value's bytes; empty where the attribute is absent or empty.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +49,8 @@ class EngineRequest:
     device: str = "auto"
     precision: str = "auto"
     threads: int | None = None
+    streams: int = 1
+    """How many runs at once it is opened for, each on `threads` threads; on the processor only."""
 
 
 AUTO = EngineRequest()
@@ -132,6 +134,8 @@ class Job:
     outputs: dict[str, tuple[int, ...]]
     keep: str = ""
     """A folder where an engine may keep what makes later compilations faster; empty for none."""
+    streams: int = 1
+    """How many runs at once the session is for, each on `threads` threads."""
 
 
 class RawSession(Protocol):
@@ -143,6 +147,12 @@ class RawSession(Protocol):
 
     def run(self, image: Array) -> Outputs:
         """All outputs by name, for a float32 batch [N, 1, H, W]."""
+
+    def bound(self, image: Array) -> Callable[[], None]:
+        """A run of this very batch with input and outputs in memory that the engine holds: nothing is copied.
+
+        For measuring. Each call returns when the device is done, and overwrites the outputs of the one before.
+        """
 
     def close(self) -> None:
         """Give the memory back."""
@@ -217,12 +227,7 @@ class CheckedSession:
             EngineError: ENGINE_FAILED when the engine refuses, ENGINE_OUTPUT when it gives something else than the
                 graph promises, or values that are not finite.
         """
-        if image.dtype != np.float32 or image.ndim != 4 or image.shape[1:] != (1, *self._job.input_size):
-            rows, columns = self._job.input_size
-            detail = f"the engine takes float32 [N, 1, {rows}, {columns}], not {image.dtype} {list(image.shape)}"
-            raise UsageError(Code.BAD_ARGUMENT, detail)
-        if image.shape[0] == 0:
-            raise UsageError(Code.BAD_ARGUMENT, "the batch is empty")
+        self._check_image(image)
         raw = self._enter()
         try:
             outputs = raw.run(np.ascontiguousarray(image))
@@ -234,6 +239,32 @@ class CheckedSession:
             self._leave()
         self._check(outputs, image.shape[0])
         return outputs
+
+    def bound(self, image: Array) -> Callable[[], None]:
+        """A run of this very batch without any copy or check, for measuring; close only after its last call.
+
+        Raises:
+            UsageError: as `run`.
+            EngineError: ENGINE_FAILED when the engine refuses, here or in the call.
+        """
+        self._check_image(image)
+        raw = self._enter()
+        try:
+            return raw.bound(np.ascontiguousarray(image))
+        except CxredgeError:
+            raise
+        except Exception as error:  # a vendor's own type
+            raise EngineError(Code.ENGINE_FAILED, f"{self.info.engine}: {first_line(error)}") from None
+        finally:
+            self._leave()
+
+    def _check_image(self, image: Array) -> None:
+        if image.dtype != np.float32 or image.ndim != 4 or image.shape[1:] != (1, *self._job.input_size):
+            rows, columns = self._job.input_size
+            detail = f"the engine takes float32 [N, 1, {rows}, {columns}], not {image.dtype} {list(image.shape)}"
+            raise UsageError(Code.BAD_ARGUMENT, detail)
+        if image.shape[0] == 0:
+            raise UsageError(Code.BAD_ARGUMENT, "the batch is empty")
 
     def _check(self, outputs: Outputs, count: int) -> None:
         for name, shape in self._job.outputs.items():

@@ -10,6 +10,7 @@ import importlib
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,14 +19,19 @@ import numpy as np
 from cxredge.engines.base import Array, CheckedSession, Engine, Job, first_line
 from cxredge.errors import Code, CxredgeError
 
-__all__ = ["main"]
+__all__ = ["answer", "main"]
 
 
 def main(order_file: str) -> None:
     """Do what the order says and write the report that it names."""
+    answer(order_file, _carry_out)
+
+
+def answer(order_file: str, carry_out: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Carry an order out and write the report that it names: what came of it, or the code and detail of why not."""
     order = json.loads(Path(order_file).read_text(encoding="utf-8"))
     try:
-        report = _carry_out(order)
+        report = carry_out(order)
     except CxredgeError as error:
         report = {"ok": False, "code": str(error.code), "detail": error.detail}
     except MemoryError:
@@ -39,7 +45,7 @@ def _carry_out(order: dict[str, Any]) -> dict[str, Any]:
     engine = cast("Engine", importlib.import_module(order["module"]))
     spec = order["job"]
     outputs = {name: tuple(shape) for name, shape in spec["outputs"].items()}
-    job = Job(spec["device"], spec["precision"], spec["threads"], tuple(spec["input_size"]), outputs, spec["keep"])
+    job = Job(**(spec | {"input_size": tuple(spec["input_size"]), "outputs": outputs}))
     artefact, folder = Path(order["artefact"]), Path(order["folder"])
     began = time.perf_counter()
     if order["compile"]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from cxredge.errors import Code, EngineError, UsageError
 
-__all__ = ["LIMIT_VARIABLE", "LOG_NAME", "compile_limit", "run_child"]
+__all__ = ["LIMIT_VARIABLE", "LOG_NAME", "compile_limit", "end_tree", "run_child", "start_child"]
 
 LIMIT_VARIABLE = "CXREDGE_COMPILE_SECONDS"
 PYTHON_VARIABLE = "CXREDGE_PYTHON"
@@ -38,7 +38,14 @@ def compile_limit() -> float:
     return seconds
 
 
-def run_child(order: dict[str, Any], folder: Path, engine: str, limit_seconds: float) -> dict[str, Any]:
+def run_child(
+    order: dict[str, Any],
+    folder: Path,
+    engine: str,
+    limit_seconds: float,
+    module: str = "cxredge.engines.child",
+    **variables: str,
+) -> dict[str, Any]:
     """Carry out an order in a child process; gives its report.
 
     Args:
@@ -46,6 +53,8 @@ def run_child(order: dict[str, Any], folder: Path, engine: str, limit_seconds: f
         folder: where order, report and log go.
         engine: its name, for messages.
         limit_seconds: after so long the child and all its own children are ended.
+        module: what runs there; it must write its report as `cxredge.engines.child.answer` does.
+        variables: join the child's environment.
 
     Raises:
         EngineError: ENGINE_CRASHED, ENGINE_TIMEOUT, or whatever the child reports.
@@ -54,7 +63,7 @@ def run_child(order: dict[str, Any], folder: Path, engine: str, limit_seconds: f
     report_file.unlink(missing_ok=True)
     order_file.write_text(json.dumps({**order, "folder": str(folder), "report": str(report_file)}), encoding="utf-8")
     with (folder / LOG_NAME).open("ab") as log:
-        code = _wait(_start(order_file, log), limit_seconds)
+        code = _wait(start_child(module, order_file, log, **variables), limit_seconds)
     if code is None:
         raise EngineError(Code.ENGINE_TIMEOUT, f"{engine}: {limit_seconds:g} seconds were not enough")
     report = _read(report_file)
@@ -65,17 +74,18 @@ def run_child(order: dict[str, Any], folder: Path, engine: str, limit_seconds: f
     return report
 
 
-def _start(order_file: Path, log: Any) -> subprocess.Popen[bytes]:
+def start_child(module: str, order_file: Path, log: Any, **variables: str) -> subprocess.Popen[bytes]:
+    """Start a module of ours on an order, apart from this process's terminal; `variables` join the environment."""
     python = os.environ.get(PYTHON_VARIABLE) or sys.executable
     if not python:
         raise EngineError(Code.ENGINE_FAILED, f"there is no Python to compile with; set {PYTHON_VARIABLE}")
     # The child must find what this process finds, and must not look in the current folder (-P).
     home = str(Path(__file__).resolve().parents[2])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*filter(None, sys.path), home])}
+    environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join([*filter(None, sys.path), home])}
     options: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    command = [python, "-P", "-X", "faulthandler", "-m", "cxredge.engines.child", str(order_file)]
+    command = [python, "-P", "-X", "faulthandler", "-m", module, str(order_file)]
     try:
         return subprocess.Popen(  # noqa: S603 - our own module
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **options
@@ -92,10 +102,11 @@ def _wait(process: subprocess.Popen[bytes], limit_seconds: float) -> int | None:
         return None
     finally:
         if process.poll() is None:
-            _end_tree(process)
+            end_tree(process)
 
 
-def _end_tree(process: subprocess.Popen[bytes]) -> None:
+def end_tree(process: subprocess.Popen[bytes]) -> None:
+    """End a child and all that it has started."""
     if sys.platform == "win32":
         taskkill = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / "taskkill.exe"
         subprocess.run([str(taskkill), "/T", "/F", "/PID", str(process.pid)], check=False, capture_output=True)  # noqa: S603

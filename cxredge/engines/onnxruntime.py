@@ -5,8 +5,11 @@ What is cached is the graph after all of its optimisations; it is loaded again w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from cxredge.engines.base import Array, Availability, EngineInfo, Job, Outputs
 from cxredge.engines.machine import at_least, cpu_identity, package_version
@@ -81,7 +84,9 @@ class OnnxRuntimeSession:
     """An open graph; onnxruntime's own `run` is safe from several threads."""
 
     def __init__(self, ort: Any, session: Any, job: Job) -> None:
+        self._ort = ort
         self._session = session
+        self._job = job
         self._names = list(job.outputs)
         threads = session.get_session_options().intra_op_num_threads or None
         self.info = EngineInfo(NAME, ort.__version__, job.device, job.precision, threads)
@@ -89,6 +94,22 @@ class OnnxRuntimeSession:
     def run(self, image: Array) -> Outputs:
         """All outputs by name."""
         return dict(zip(self._names, self._session.run(self._names, {"image": image}), strict=True))
+
+    def bound(self, image: Array) -> Callable[[], None]:
+        """A run with everything in the device's memory."""
+        session, device, values = self._session, self._job.device, self._ort.OrtValue
+        binding = session.io_binding()
+        binding.bind_ortvalue_input("image", values.ortvalue_from_numpy(image, device, 0))
+        for name, shape in self._job.outputs.items():
+            out = values.ortvalue_from_shape_and_type((len(image), *shape), np.float32, device, 0)
+            binding.bind_ortvalue_output(name, out)
+        binding.synchronize_inputs()
+
+        def once() -> None:
+            session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+
+        return once
 
     def close(self) -> None:
         """Drop the session."""

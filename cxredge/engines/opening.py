@@ -19,7 +19,7 @@ from cxredge.errors import Code, CxredgeError, EngineError, UsageError
 __all__ = ["Trial", "open_session", "try_out"]
 
 _LOG = logging.getLogger("cxredge.engines")
-_FORMAT = 1  # of what is kept; a change makes all older entries stale
+_FORMAT = 2  # of what is kept; a change makes all older entries stale
 _FIRST_RUN_SECONDS = 0.0
 
 
@@ -110,7 +110,8 @@ def make_job(engine: Engine, graph: Graph, request: EngineRequest, cache: Cache)
     device = _device(engine, request.device.lower())
     if precision not in engine.precisions(device):
         raise EngineError(Code.PRECISION_UNSUPPORTED, f"{engine.NAME} has no {precision} on {device}")
-    return Job(device, precision, request.threads, graph.input_size, dict(graph.outputs), str(cache.folder))
+    face = (graph.input_size, dict(graph.outputs))
+    return Job(device, precision, request.threads, *face, str(cache.folder), request.streams)
 
 
 def _device(engine: Engine, asked: str) -> str:
@@ -133,6 +134,7 @@ def facts_of(engine: Engine, graph: Graph, job: Job) -> dict[str, Any]:
         "device": job.device,
         "precision": job.precision,
         "threads": job.threads,
+        "streams": job.streams,
         "machine": engine.machine(job.device),
     }
 

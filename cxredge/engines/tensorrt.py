@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import math
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -149,16 +150,40 @@ class TensorRtSession:
         parts = [self._run(image[at : at + MAX_BATCH]) for at in range(0, len(image), MAX_BATCH)]
         return parts[0] if len(parts) == 1 else {n: np.concatenate([p[n] for p in parts]) for n in self._job.outputs}
 
+    def bound(self, image: Array) -> Callable[[], None]:
+        """A run on what was uploaded once; only for a batch that is not cut, and while nothing else is run."""
+        if len(image) > MAX_BATCH:
+            raise EngineError(Code.ENGINE_FAILED, f"{NAME} runs at most {MAX_BATCH} images at once")
+        with self._lock:
+            self._set(image)
+            self._gpu.wait(self._stream)
+
+        def once() -> None:
+            with self._lock:
+                self._gpu.use()
+                self._start()
+                self._gpu.wait(self._stream)
+
+        return once
+
+    def _set(self, image: Array) -> None:
+        gpu, context = self._gpu, self._context
+        gpu.use()
+        gpu.upload(self._memory["image"], image, self._stream)
+        bound = [context.set_tensor_address(name, address) for name, address in self._memory.items()]
+        if not (context.set_input_shape("image", image.shape) and all(bound)):
+            raise EngineError(Code.ENGINE_FAILED, f"{NAME} refused the input's shape")
+
+    def _start(self) -> None:
+        context = self._context
+        if not context.execute_async_v3(self._stream):
+            raise EngineError(Code.ENGINE_FAILED, f"{NAME} could not start the run")
+
     def _run(self, image: Array) -> Outputs:
         with self._lock:
-            gpu, context = self._gpu, self._context
-            gpu.use()
-            gpu.upload(self._memory["image"], image, self._stream)
-            bound = [context.set_tensor_address(name, address) for name, address in self._memory.items()]
-            if not (context.set_input_shape("image", image.shape) and all(bound)):
-                raise EngineError(Code.ENGINE_FAILED, f"{NAME} refused the input's shape")
-            if not context.execute_async_v3(self._stream):
-                raise EngineError(Code.ENGINE_FAILED, f"{NAME} could not start the run")
+            gpu = self._gpu
+            self._set(image)
+            self._start()
             shapes = {name: (len(image), *shape) for name, shape in self._job.outputs.items()}
             outputs = {name: gpu.download(self._memory[name], shape, self._stream) for name, shape in shapes.items()}
             gpu.wait(self._stream)

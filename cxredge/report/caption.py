@@ -22,7 +22,7 @@ from cxredge.report.style import (
 )
 from cxredge.result import Finding, Record, display_name
 
-__all__ = ["BACKGROUND", "Caption"]
+__all__ = ["BACKGROUND", "Caption", "scalable_font", "shortened", "wrap"]
 
 Colour = tuple[int, int, int]
 BACKGROUND: Colour = (18, 20, 24)
@@ -141,7 +141,7 @@ class _Pen:
 
     def text(self, text: str, colour: Colour, scale: float = 1.0) -> list[_Row]:
         """One row for each line that the text needs."""
-        font = _font(self._size * scale)
+        font = scalable_font(self._size * scale)
         return [self._line(line, font, colour, scale) for line in wrap(text, font, self._width)]
 
     def _line(self, line: str, font: ImageFont.FreeTypeFont, colour: Colour, scale: float) -> _Row:
@@ -149,9 +149,9 @@ class _Pen:
 
     def pair(self, left: str, right: str, colour: Colour, indent: float = 0.0) -> _Row:
         """Words at the left border, figures at the right one."""
-        font = _font(self._size)
+        font = scalable_font(self._size)
         room = self._width - indent - font.getlength(right) - self._size * 0.5
-        words = _shortened(left, font, room)
+        words = shortened(left, font, room)
 
         def draw(canvas: ImageDraw.ImageDraw, x: float, y: float) -> None:
             canvas.text((x + indent, y), words, colour, font)
@@ -175,7 +175,7 @@ class _Pen:
 
     def swatch(self, name: str, colour: Colour) -> _Row:
         """A piece of outline, and what it goes around."""
-        size, font = self._size, _font(self._size)
+        size, font = self._size, scalable_font(self._size)
 
         def draw(canvas: ImageDraw.ImageDraw, x: float, y: float) -> None:
             middle = y + size * 0.62
@@ -186,13 +186,13 @@ class _Pen:
 
     def ramp(self, title: str) -> _Row:
         """The heat map's colours on grey, from weak to strong."""
-        size, font = self._size, _font(self._size)
-        words = _shortened(title, font, self._width)
+        size, font = self._size, scalable_font(self._size)
+        words = shortened(title, font, self._width)
         steps = heat_palette(1.0).astype(float)
 
         def draw(canvas: ImageDraw.ImageDraw, x: float, y: float) -> None:
             canvas.text((x, y), words, TEXT, font)
-            small, top, height = _font(size * 0.8), y + size * 1.45, size * 0.55
+            small, top, height = scalable_font(size * 0.8), y + size * 1.45, size * 0.55
             start, end = x + size * 2.9, x + self._width - size * 3.4
             canvas.text((x, top + height / 2), "weak", QUIET, small, anchor="lm")
             canvas.text((x + self._width, top + height / 2), "strong", QUIET, small, anchor="rm")
@@ -206,7 +206,7 @@ class _Pen:
     def banner(self, text: str) -> _Row:
         """Words that must not be missed."""
         size = self._size
-        font = _font(size)
+        font = scalable_font(size)
         lines = wrap(text, font, self._width - size)
         height = size * (0.8 + 1.3 * len(lines))
 
@@ -222,7 +222,8 @@ def _dot(canvas: ImageDraw.ImageDraw, x: float, y: float, radius: float, colour:
     canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
 
 
-def _font(size: float) -> ImageFont.FreeTypeFont:
+def scalable_font(size: float) -> ImageFont.FreeTypeFont:
+    """Pillow's own font at any size, so that no font has to be found on the machine."""
     font = ImageFont.load_default(size)
     if not isinstance(font, ImageFont.FreeTypeFont):  # Pillow built without FreeType has no scalable font
         raise CxredgeError(Code.INTERNAL, "this build of Pillow has no FreeType")
@@ -246,7 +247,7 @@ def wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
     return lines
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+def shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     """The text, or as much of it as fits with an ellipsis behind."""
     if font.getlength(text) <= width:
         return text

@@ -17,12 +17,12 @@ PACKAGE = ROOT / "cxredge"
 RUNGS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("result", "pixels", "files", "operating_points"),
-    ("native", "sources", "results"),
+    ("native", "sources", "results", "clock"),
     ("preprocess", "postprocess", "bundle", "engines", "dicom", "rasters"),
-    ("reading", "report", "conclusions", "streaming", "drift"),
+    ("reading", "report", "conclusions", "streaming", "streams", "drift"),
     ("prediction",),
-    ("pipeline",),
-    ("site",),
+    ("pipeline", "dicom_out"),
+    ("site", "benchmark"),
     ("cli", "node"),
 )
 RANK = {name: rank for rank, rung in enumerate(RUNGS) for name in rung}
@@ -100,7 +100,7 @@ def modules_after(code: str, cwd: Path) -> set[str]:
     return set(done.stdout.rpartition("LOADED")[2].split())
 
 
-HEAVY = {"onnxruntime", "openvino", "tensorrt", "torch", "PIL", "imagecodecs", "pydicom", "numpy"}
+HEAVY = {"onnxruntime", "openvino", "tensorrt", "torch", "PIL", "imagecodecs", "pydicom", "highdicom", "numpy"}
 
 
 def test_import_is_light(tmp_path: Path) -> None:

@@ -274,3 +274,22 @@ def test_openvino_loads_no_telemetry() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_a_bound_run_works_on_that_very_batch(name: str, bundle: Bundle, cache: Path) -> None:
+    """It is refused like `run`, and the session gives the same answers before and after."""
+    with open_session(bundle.graph("fp32"), EngineRequest(name, "cpu", "fp32", 1)) as session:
+        image = np.repeat(bundle.golden().input, 2, axis=0)
+        image.flags.writeable = False  # as arrays that were read from a file are
+        before = session.run(image)
+        once = session.bound(image)
+        for _ in range(3):
+            once()
+        after = session.run(image)
+        for output, values in before.items():
+            np.testing.assert_array_equal(values, after[output])
+        with pytest.raises(UsageError):
+            session.bound(image[:, :, :-1])
+    with pytest.raises(EngineError):
+        session.bound(image)

@@ -199,6 +199,22 @@ def test_batches_are_cut_to_the_profile(count: int) -> None:
     assert sorted(gpu.freed) == [5, 1000, 1001]
 
 
+def test_a_bound_run_uploads_once_and_runs_each_time() -> None:
+    gpu = FakeGpu()
+    engine = FakeEngine(gpu)
+    raw = tensorrt.TensorRtSession(gpu, None, engine, JOB)  # type: ignore[arg-type]
+    image = np.random.default_rng(0).random((2, 1, 4, 4), dtype=np.float32)
+    with CheckedSession(raw, JOB) as session:
+        once = session.bound(image)
+        for _ in range(3):
+            gpu.memory.pop(1001, None)
+            once()
+            assert np.allclose(gpu.memory[1001][:, 0], image.sum((1, 2, 3)))
+        assert engine.batches == [2]
+        with pytest.raises(EngineError):
+            session.bound(np.zeros((tensorrt.MAX_BATCH + 1, 1, 4, 4), np.float32))
+
+
 def test_driver_statuses_become_codes() -> None:
     class Library:
         """The driver's C functions: each gives a status."""

@@ -58,10 +58,11 @@ def test_feature_weighting_multiplies_by_the_crop_of_the_masks() -> None:
         torch.testing.assert_close(method(image).logits, expected)
 
 
-def test_multi_scale_attention() -> None:
+@pytest.mark.parametrize("channels", [1, 3])
+def test_multi_scale_attention(channels: int) -> None:
     torch.manual_seed(0)
-    attention = MultiScaleAttention(3).double()
-    x = torch.randn(1, 3, 12, 12, dtype=torch.float64)
+    attention = MultiScaleAttention(channels).double()
+    x = torch.randn(1, channels, 12, 12, dtype=torch.float64)
     six = []
     for scale in (x, attention.scale5(x), attention.scale9(x)):
         assert scale.shape == x.shape

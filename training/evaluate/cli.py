@@ -15,7 +15,7 @@ __all__ = ["evaluate"]
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--data", multiple=True, metavar="[KIND=]DIR", help="Where the data is; one folder, or one a kind.")
-@click.option("--kind", help="Another data set than the recipe's, such as shenzhen. [default: the recipe's]")
+@click.option("--kind", help="Another data set than the recipe's: shenzhen, phantoms, ... [default: the recipe's]")
 @click.option(
     "--split", type=click.Choice(["official", "random", "test"]), help="Another split; test: every image is tested."
 )

@@ -20,6 +20,9 @@ from training.recipes import Paper, Recipe, Source, parse
 
 __all__ = ["Evaluation", "evaluate"]
 
+DRAWN = Source(kind="phantoms", options={"test": 500, "seed": 2026})
+"""The drawn chests that judge a network whose recipe names none, of seeds that no recipe learns from."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -94,7 +97,7 @@ def _source(recipe: Recipe, wanted: Evaluation) -> Source:
     """The data set to score on: the recipe's, or another kind."""
     own = {source.kind: source for source in recipe.sources(recipe.judged)}
     kind = wanted.kind or next(iter(own))
-    source = own.get(kind, Source(kind=kind, split="test"))
+    source = own.get(kind, DRAWN if kind == DRAWN.kind else Source(kind=kind, split="test"))
     if wanted.split is not None:
         content = {**msgspec.to_builtins(source), "split": wanted.split}
         source = msgspec.convert(content, Source)

@@ -45,6 +45,10 @@ class MultiScaleAttention(nn.Module):
     def weight(self, image: Tensor) -> Tensor:
         """The weight in 0..1 of every pixel, [N, 1, H, W]."""
         scales = (image, self.scale5(image), self.scale9(image))
+        if image.shape[1] == 1:
+            # Maximum and mean of one channel are that channel: each is read once, with the sum of both weights.
+            kernel = self.join.weight[:, 0::2] + self.join.weight[:, 1::2]
+            return torch.sigmoid(fn.conv2d(torch.cat(scales, 1), kernel, self.join.bias, padding=3))
         maps = [found for x in scales for found in (x.amax(1, keepdim=True), x.mean(1, keepdim=True))]
         return torch.sigmoid(self.join(torch.cat(maps, 1)))
 

@@ -1,88 +1,132 @@
-/* Masks: the largest component, its holes, and unions. */
+/*
+ * Masks: the largest component, its holes, and unions.
+ *
+ * Components are found over runs, not pixels: a row of a mask has a few runs of equal pixels, which memchr finds as
+ * fast as memory gives them, and only runs of neighbouring rows have to be joined.
+ */
 #include "internal.h"
 
-#include <math.h>
+#include <float.h>
 #include <stdlib.h>
 
-/* What a flood fill works on: one label a pixel, and the pixels still to look at. */
-typedef struct field {
-    uint32_t rows, columns;
-    uint32_t *labels;
-    uint32_t *stack;
-} field;
+/* Equal pixels of one row: the columns `start` to `end` - 1. */
+typedef struct run {
+    uint32_t start, end;
+    uint32_t parent; /* a run of the same component that comes no later; its own index for the first of them */
+    uint32_t size;   /* of the component, in pixels, at its first run; for the background: whether it is outside */
+} run;
 
-enum { UNSEEN = 0, BACKGROUND = 1, FIRST_COMPONENT = 2 };
+/* All runs of one kind in reading order; those of row r are `first[r]` to `first[r + 1]` - 1. */
+typedef struct runs {
+    uint32_t rows, columns, count;
+    run *all;
+    uint32_t *first;
+} runs;
 
-static int is_inside(const uint8_t *binary, size_t i) {
-    return binary[i] != 0;
-}
-
-/* Gives `label` to every unseen pixel of the same kind that is connected to `start`; returns how many. */
-static size_t flood(field *f, const uint8_t *binary, size_t start, uint32_t label, int diagonals) {
-    const int kind = is_inside(binary, start);
-    size_t depth = 0, size = 0;
-    f->labels[start] = label;
-    f->stack[depth++] = (uint32_t)start;
-    while (depth > 0) {
-        uint32_t at = f->stack[--depth], r = at / f->columns, c = at % f->columns;
-        size++;
-        uint32_t r1 = r + 1 < f->rows ? r + 1 : r, c1 = c + 1 < f->columns ? c + 1 : c;
-        for (uint32_t y = r > 0 ? r - 1 : 0; y <= r1; y++) {
-            for (uint32_t x = c > 0 ? c - 1 : 0; x <= c1; x++) {
-                size_t i = (size_t)y * f->columns + x;
-                if (f->labels[i] != UNSEEN || is_inside(binary, i) != kind || (!diagonals && y != r && x != c))
-                    continue;
-                f->labels[i] = label;
-                f->stack[depth++] = (uint32_t)i;
-            }
+static void collect(runs *r, const uint8_t *binary, int kind) {
+    r->count = 0;
+    for (uint32_t y = 0; y < r->rows; y++, binary += r->columns) {
+        r->first[y] = r->count;
+        for (uint32_t x = 0; x < r->columns; r->count++) {
+            const uint8_t *begin = memchr(binary + x, kind, r->columns - x);
+            if (begin == NULL)
+                break;
+            uint32_t start = (uint32_t)(begin - binary);
+            const uint8_t *behind = memchr(begin, !kind, r->columns - start);
+            x = behind != NULL ? (uint32_t)(behind - binary) : r->columns;
+            const run found = {start, x, r->count, 0};
+            r->all[r->count] = found;
         }
     }
-    return size;
+    r->first[r->rows] = r->count;
 }
 
-/* The label of the largest component, the first in reading order of equals; BACKGROUND where there is none. */
-static uint32_t label_components(field *f, const uint8_t *binary) {
-    size_t count = (size_t)f->rows * f->columns, largest = 0;
-    uint32_t next = FIRST_COMPONENT, best = BACKGROUND;
-    for (size_t i = 0; i < count; i++) {
-        if (!is_inside(binary, i) || f->labels[i] != UNSEEN)
-            continue;
-        size_t size = flood(f, binary, i, next, 1);
-        if (size > largest) {
-            largest = size;
-            best = next;
+static uint32_t root_of(run *all, uint32_t i) {
+    while (all[i].parent != i) {
+        all[i].parent = all[all[i].parent].parent;
+        i = all[i].parent;
+    }
+    return i;
+}
+
+/* The component's first run in reading order stays its root. */
+static void join(run *all, uint32_t a, uint32_t b) {
+    a = root_of(all, a);
+    b = root_of(all, b);
+    if (a < b)
+        all[b].parent = a;
+    else
+        all[a].parent = b;
+}
+
+/* Joins what touches in neighbouring rows, with `diagonals` 1 over corners too; then every parent is a root. */
+static void connect(runs *r, uint32_t diagonals) {
+    run *all = r->all;
+    for (uint32_t y = 1; y < r->rows; y++) {
+        uint32_t above = r->first[y - 1], here = r->first[y];
+        while (above < r->first[y] && here < r->first[y + 1]) {
+            if (all[above].start < all[here].end + diagonals && all[here].start < all[above].end + diagonals)
+                join(all, above, here);
+            if (all[above].end < all[here].end)
+                above++;
+            else
+                here++;
         }
-        next++;
+    }
+    for (uint32_t i = 0; i < r->count; i++)
+        all[i].parent = all[all[i].parent].parent;
+}
+
+/* The root of the largest component, the first in reading order of equals; `count` where there is none. */
+static uint32_t largest(runs *r) {
+    uint32_t best = r->count;
+    for (uint32_t i = 0; i < r->count; i++)
+        r->all[r->all[i].parent].size += r->all[i].end - r->all[i].start;
+    for (uint32_t i = 0; i < r->count; i++) {
+        if (r->all[i].parent == i && (best == r->count || r->all[i].size > r->all[best].size))
+            best = i;
     }
     return best;
 }
 
-/* Labels the background that reaches the border; what stays UNSEEN is a hole. */
-static void label_outside(field *f, const uint8_t *binary) {
-    size_t count = (size_t)f->rows * f->columns;
-    for (size_t i = 0; i < count; i++) {
-        size_t r = i / f->columns, c = i % f->columns;
-        int border = r == 0 || c == 0 || r + 1 == f->rows || c + 1 == f->columns;
-        if (border && !is_inside(binary, i) && f->labels[i] == UNSEEN)
-            flood(f, binary, i, BACKGROUND, 0);
+/* Marks the roots of background that reaches the border; what is left is a hole. */
+static void mark_outside(runs *r) {
+    for (uint32_t y = 0; y < r->rows; y++) {
+        for (uint32_t i = r->first[y]; i < r->first[y + 1]; i++) {
+            const run *one = &r->all[i];
+            if (y == 0 || y + 1 == r->rows || one->start == 0 || one->end == r->columns)
+                r->all[one->parent].size = 1;
+        }
     }
 }
 
-static void clean(field *f, float *probabilities, uint8_t *binary) {
-    size_t count = (size_t)f->rows * f->columns;
-    uint32_t best = label_components(f, binary);
-    for (size_t i = 0; i < count; i++) {
-        if (is_inside(binary, i) && f->labels[i] != best) {
-            binary[i] = 0;
-            probabilities[i] = 0;
+static void paint(const runs *r, uint32_t y, const run *one, uint8_t value, float *probabilities, uint8_t *binary) {
+    size_t at = (size_t)y * r->columns;
+    memset(binary + at + one->start, value, one->end - one->start);
+    for (uint32_t x = one->start; x < one->end; x++)
+        probabilities[at + x] = value;
+}
+
+static void drop_islands(runs *r, float *probabilities, uint8_t *binary) {
+    collect(r, binary, 1);
+    connect(r, 1);
+    uint32_t best = largest(r);
+    for (uint32_t y = 0; y < r->rows; y++) {
+        for (uint32_t i = r->first[y]; i < r->first[y + 1]; i++) {
+            if (r->all[i].parent != best)
+                paint(r, y, &r->all[i], 0, probabilities, binary);
         }
     }
-    memset(f->labels, 0, count * sizeof *f->labels);
-    label_outside(f, binary);
-    for (size_t i = 0; i < count; i++) {
-        if (!is_inside(binary, i) && f->labels[i] == UNSEEN) {
-            binary[i] = 1;
-            probabilities[i] = 1;
+}
+
+static void fill_holes(runs *r, float *probabilities, uint8_t *binary) {
+    collect(r, binary, 0);
+    connect(r, 0);
+    mark_outside(r);
+    for (uint32_t y = 0; y < r->rows; y++) {
+        for (uint32_t i = r->first[y]; i < r->first[y + 1]; i++) {
+            if (!r->all[r->all[i].parent].size)
+                paint(r, y, &r->all[i], 1, probabilities, binary);
         }
     }
 }
@@ -93,19 +137,23 @@ int cxr_mask_clean(float *probabilities, uint32_t rows, uint32_t columns, uint8_
     if (columns > UINT32_MAX / rows)
         return CXR_ERR_LIMIT;
     size_t count = (size_t)rows * columns;
-    for (size_t i = 0; i < count; i++) {
-        if (!isfinite(probabilities[i]))
-            return CXR_ERR_ARGUMENT;
-    }
-    field f = {rows, columns, calloc(count, sizeof *f.labels), calloc(count, sizeof *f.stack)};
-    int status = f.labels != NULL && f.stack != NULL ? CXR_OK : CXR_ERR_MEMORY;
+    int finite = 1;
+    for (size_t i = 0; i < count; i++)
+        finite &= probabilities[i] >= -FLT_MAX && probabilities[i] <= FLT_MAX;
+    if (!finite)
+        return CXR_ERR_ARGUMENT;
+    /* No row has more runs of one kind than every other pixel. */
+    size_t most = (size_t)rows * (columns / 2 + 1);
+    runs r = {rows, columns, 0, calloc(most, sizeof *r.all), calloc((size_t)rows + 1, sizeof *r.first)};
+    int status = r.all != NULL && r.first != NULL ? CXR_OK : CXR_ERR_MEMORY;
     if (status == CXR_OK) {
         for (size_t i = 0; i < count; i++)
             binary[i] = probabilities[i] >= 0.5f;
-        clean(&f, probabilities, binary);
+        drop_islands(&r, probabilities, binary);
+        fill_holes(&r, probabilities, binary);
     }
-    free(f.labels);
-    free(f.stack);
+    free(r.all);
+    free(r.first);
     return status;
 }
 

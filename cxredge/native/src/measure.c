@@ -19,16 +19,27 @@ static double overlap(double a, double b, double low, double high) {
     return length > 0 ? length : 0;
 }
 
+/* Pixels of a row that the structure covers between two columns. */
+static double covered_in_row(const float *p, const grid *g) {
+    const uint32_t left = (uint32_t)ceil(g->seen.left), right = (uint32_t)floor(g->seen.right);
+    uint32_t whole = 0;
+    double parts = 0;
+    for (uint32_t c = left; c < right; c++)
+        whole += p[c] >= 0.5f;
+    if (left > 0 && p[left - 1] >= 0.5f)
+        parts += overlap(left - 1.0, left, g->seen.left, g->seen.right);
+    if (right < g->columns && right >= left && p[right] >= 0.5f)
+        parts += overlap(right, right + 1.0, g->seen.left, g->seen.right);
+    return whole + parts;
+}
+
 /* Pixels of the grid that the structure covers within the part that shows the image. */
 static double covered(const float *p, const grid *g) {
     double total = 0;
-    for (uint32_t r = 0; r < g->rows; r++) {
-        double row = 0;
-        for (uint32_t c = 0; c < g->columns; c++, p++) {
-            if (*p >= 0.5f)
-                row += overlap(c, c + 1.0, g->seen.left, g->seen.right);
-        }
-        total += row * overlap(r, r + 1.0, g->seen.top, g->seen.bottom);
+    for (uint32_t r = 0; r < g->rows; r++, p += g->columns) {
+        double height = overlap(r, r + 1.0, g->seen.top, g->seen.bottom);
+        if (height > 0)
+            total += covered_in_row(p, g) * height;
     }
     return total;
 }

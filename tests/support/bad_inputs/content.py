@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from cxredge.dicom.own import MANUFACTURER, MODEL
 from cxredge.errors import Code
 from tests.support.bad_inputs.film import TOP, element, film, good, put, tagged
 from tests.support.bad_inputs.table import Answer, Group, abstained, error, ok, same
@@ -56,6 +57,15 @@ _tags(VIEWS, "age_text", "an age that is none", same(), PatientAge="old")
 _tags(VIEWS, "burned_in", "text burned into the pixels", same(Code.BURNED_IN_ANNOTATION), BurnedInAnnotation="YES")
 
 _tags(KINDS, "ct", "a CT", abstained(Code.WRONG_MODALITY), Modality="CT", SOPClassUID=_CT_CLASS)
+_tags(
+    KINDS,
+    "own_result",
+    "a secondary capture of our own coming back",
+    abstained(Code.OWN_RESULT),
+    Manufacturer=MANUFACTURER,
+    ManufacturerModelName=MODEL,
+    SOPClassUID="1.2.840.10008.5.1.4.1.1.7",
+)
 _tags(KINDS, "mg", "a mammogram", abstained(Code.WRONG_MODALITY), Modality="MG", SOPClassUID=_MG_CLASS)
 _tags(KINDS, "us", "an ultrasound", abstained(Code.WRONG_MODALITY), Modality="US")
 _tags(KINDS, "ct_as_dx", "a CT whose modality says DX", abstained(Code.WRONG_MODALITY), SOPClassUID=_CT_CLASS)

@@ -15,9 +15,10 @@ from tests.support.toy_training import ToySet, toy_folds, toy_recipe
 from training.checkpoint import SplitFacts, patient_tag
 from training.data import Box, Person
 from training.errors import LeakError
-from training.evaluate.run import Evaluation, evaluate
+from training.evaluate.run import DRAWN, Evaluation, _source, evaluate
 from training.fit.run import Fit, fit
 from training.fit.sources import Places
+from training.recipes import find, names
 
 PAPER = {
     "title": "Somebody, 2020",
@@ -158,3 +159,13 @@ def test_boxes_of_spots_are_found_where_they_are(checkpoint: Path, tmp_path: Pat
 def test_patient_tags_are_short_and_stable() -> None:
     assert patient_tag("chestxray14:17") == patient_tag("chestxray14:17") != patient_tag("chestxray14:18")
     assert len(patient_tag("chestxray14:17")) == 16
+
+
+def test_drawn_chests_judge_a_network_whose_recipe_names_none_and_no_recipe_learns_from_their_seeds() -> None:
+    wanted = Evaluation(Path("any.pt"), Places(None, {}, Path("cache")), Path("out"), kind="phantoms")
+    assert _source(find("cxr_irnet-nih"), wanted) == DRAWN
+    own = find("chexnet-phantoms")
+    assert _source(own, wanted) == own.data[0]
+    learned = [source for name in names() for stage in find(name).stages for source in find(name).sources(stage)]
+    drawn = [source.options.get("seed", 0) for source in learned if source.kind == "phantoms"]
+    assert drawn and DRAWN.options["seed"] not in drawn
