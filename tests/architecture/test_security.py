@@ -1,4 +1,4 @@
-"""What SECURITY.md promises of the package: no pickle, no eval, no shell, no network; read off the code, and watched."""
+"""What SECURITY.md promises: no pickle, no eval, no shell, no network; read off the code, and watched."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _faults(path: Path) -> Iterator[str]:
         if isinstance(called, ast.Name) and called.id in RUN_TEXT:
             yield f"{line}: {called.id}"
         if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name):
-            if (called.value.id, called.attr) in SHELL or called.value.id == "os" and called.attr.startswith("exec"):
+            if (called.value.id, called.attr) in SHELL or (called.value.id == "os" and called.attr.startswith("exec")):
                 yield f"{line}: {called.value.id}.{called.attr}"
             if (called.value.id, called.attr) == ("np", "load") and not _is(given.get("allow_pickle"), False):
                 yield f"{line}: np.load that may unpickle"
