@@ -130,6 +130,15 @@ def middle_lost() -> bytes:
     return _with(files.J2K_LOSSLESS, _middle_lost)
 
 
+@STREAMS.case("a JPEG XL animation of 40 frames", error(Code.MULTI_FRAME))
+def animation() -> bytes:
+    import imagecodecs
+
+    frames = np.stack([film()[::8, ::8]] * 40)
+    stream = bytes(imagecodecs.jpegxl_encode(frames, lossless=True, bitspersample=BITS, effort=1))
+    return good(np.ascontiguousarray(film()[::8, ::8]), syntax=files.JXL_LOSSLESS, codestream=stream)
+
+
 def _items(*items: bytes, end: bool = True) -> bytes:
     """Items as they are given, in place of a well-made encapsulation."""
     whole = good(syntax=files.JPEG_LOSSLESS)
