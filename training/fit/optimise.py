@@ -103,7 +103,7 @@ def averaging(model: nn.Module, decay: float) -> AveragedModel:
 
     def average(kept: Tensor, now: Tensor, count: Tensor | int) -> Tensor:
         stays = min(decay, (1 + float(count)) / (10 + float(count)))
-        return kept * stays + now * (1 - stays)
+        return kept + (now - kept) * (1 - stays)  # what is frozen stays the same to the bit
 
     made = AveragedModel(model, avg_fn=average, use_buffers=True)
     made.requires_grad_(False)

@@ -27,6 +27,16 @@ from training.methods import build
 ROOT = Path(__file__).resolve().parents[3]
 
 
+UNET: dict[str, Any] = {
+    "name": "unet",
+    "epochs": 8,
+    "batch": 8,
+    "loss": {"name": "dice"},
+    "watch": "dice",
+    "optimiser": {"name": "adam", "rate": 0.03},
+}
+
+
 def quiet(_line: str) -> None:
     """Nobody reads along."""
 
@@ -51,15 +61,7 @@ def test_learns_and_keeps_the_best_and_the_last(tmp_path: Path) -> None:
 
 
 def test_the_unet_learns_what_is_drawn_and_the_classifier_leaves_it_alone(tmp_path: Path) -> None:
-    unet = {
-        "name": "unet",
-        "epochs": 8,
-        "batch": 8,
-        "loss": {"name": "dice"},
-        "watch": "dice",
-        "optimiser": {"name": "adam", "rate": 0.03},
-    }
-    outcome = fit(run_of(tmp_path, toy_recipe(unet, {"epochs": 1})))
+    outcome = fit(run_of(tmp_path, toy_recipe(UNET, {"epochs": 1})))
     drawn, classified = read(tmp_path / "unet" / "best.pt"), read(outcome.checkpoint)
     assert drawn[0].scores["dice_left_lung"] > 0.85
     assert drawn[0].scores["dice_heart"] is None  # nobody drew one: not measured, and not counted
@@ -82,9 +84,11 @@ def test_what_is_kept_is_the_average_of_the_weights_where_a_recipe_asks_for_it(t
     second = 1 * 2 / 11 + 2 * 9 / 11
     for kept, wanted in zip(steps, (1.0, second, second * 3 / 12 + 4 * 9 / 12), strict=True):
         torch.testing.assert_close(kept[name], torch.full_like(kept[name], wanted))
-    outcome = fit(run_of(tmp_path, toy_recipe({"epochs": 6, "average": 0.9})))
+    outcome = fit(run_of(tmp_path, toy_recipe(UNET, {"epochs": 6, "average": 0.9})))
     model, facts = load(outcome.checkpoint)
     assert facts.scores["auroc"] > 0.9
+    frozen = read(tmp_path / "unet" / "best.pt")[1]
+    assert all(torch.equal(value, model.state_dict()[key]) for key, value in frozen.items() if key.startswith("unet."))
     folds = toy_folds()
     images = torch.stack([folds.validation[index]["image"] for index in range(len(folds.validation))])
     with torch.no_grad():
