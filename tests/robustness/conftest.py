@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,14 +36,16 @@ def models(bundles: dict[bool, Path]) -> Iterator[Models]:
 
 
 @pytest.fixture(scope="session")
-def bad_files(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
-    """A folder for each bundle, with its rows and the good film, which is none of them."""
+def bad_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[bool, Path]]:
+    """A folder for each bundle, with its rows and the good film, which is none of them; 250 MB, so not kept."""
     folders = {real: tmp_path_factory.mktemp("real" if real else "quick") for real in (True, False)}
     for row in ROWS:
         (folders[row.real] / row.name).write_bytes(row.make())
     for folder in folders.values():
         (folder / "good").write_bytes(good())
-    return folders
+    yield folders
+    for folder in folders.values():
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

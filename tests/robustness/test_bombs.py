@@ -15,7 +15,7 @@ from tests.support.bad_inputs.structure import BOMBS
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = [row for row in ROWS if row in BOMBS.rows or row.answer.reason == Code.TOO_LARGE]
-MOST_SECONDS = 2.0  # a promise, not a speed: the slowest takes a quarter of it
+MOST_SECONDS = 2.0  # a promise, not a speed: the slowest takes less than half of it
 MOST_KB = 1 << 20
 
 
