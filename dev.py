@@ -74,11 +74,17 @@ def codes() -> None:
     run(PYTHON, "-m", "tests.support.codes_page", ROOT / "docs" / "codes.md")
 
 
+def robustness() -> None:
+    """Write docs/robustness.md from the table of bad inputs."""
+    set_up("dev")
+    run(PYTHON, "-m", "tests.support.robustness_page", ROOT / "docs" / "robustness.md")
+
+
 def main() -> None:
     """Read the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for function in (demo, test, lint, codes):
+    for function in (demo, test, lint, codes, robustness):
         commands.add_parser(function.__name__, help=function.__doc__, add_help=function is not test)
     known, rest = parser.parse_known_args()
     if known.command == "test":
@@ -86,7 +92,7 @@ def main() -> None:
     elif rest:
         parser.error(f"unknown: {' '.join(rest)}")
     else:
-        {"demo": demo, "lint": lint, "codes": codes}[known.command]()
+        {"demo": demo, "lint": lint, "codes": codes, "robustness": robustness}[known.command]()
 
 
 if __name__ == "__main__":

@@ -56,6 +56,8 @@ class Code(enum.StrEnum):
     SMALL_IMAGE = "small_image"
     PRESENTATION_CONFLICT = "presentation_conflict"
     HEART_NOT_FOUND = "heart_not_found"
+    CHILD = "child"
+    INVALID_UID = "invalid_uid"
 
     # Abstentions: no findings are given.
     OWN_RESULT = "own_result"
@@ -78,6 +80,7 @@ class Code(enum.StrEnum):
     FILE_UNREADABLE = "file_unreadable"
     FILE_CHANGED = "file_changed"
     NOT_AN_IMAGE = "not_an_image"
+    PREAMBLE_EXECUTABLE = "preamble_executable"
     DICOM_BROKEN = "dicom_broken"
     SYNTAX_UNSUPPORTED = "syntax_unsupported"
     NO_PIXEL_DATA = "no_pixel_data"
@@ -232,13 +235,23 @@ def _table() -> dict[Code, Meaning]:
         ),
         c.PRESENTATION_CONFLICT: m(
             warning,
-            "Presentation LUT shape contradicts the photometric interpretation, which was believed.",
+            "Presentation LUT shape is unknown or contradicts the photometric interpretation, which was believed.",
             "Have the sending device's settings checked.",
         ),
         c.HEART_NOT_FOUND: m(
             warning,
             "No heart was found, so there is no cardiothoracic ratio.",
             "Look at the outlines before trusting the findings.",
+        ),
+        c.CHILD: m(
+            warning,
+            "The patient is a child by the age in the file.",
+            "See in the model card whether the bundle learned from children; if not, do not rely on the result.",
+        ),
+        c.INVALID_UID: m(
+            warning,
+            "The SOP Instance UID is missing, ill-formed, or not that of the file meta information.",
+            "Match the result with its image by the path; have the program that wrote the file checked.",
         ),
         c.OWN_RESULT: m(
             abstained,
@@ -294,6 +307,11 @@ def _table() -> dict[Code, Meaning]:
         c.NOT_AN_IMAGE: m(
             error, "The file is neither DICOM nor PNG, JPEG or TIFF.", "Send a DICOM file or one of these."
         ),
+        c.PREAMBLE_EXECUTABLE: m(
+            error,
+            "The file's preamble is the beginning of a program, so it may be malware as well as an image.",
+            "Do not pass it on; have the source and the machine that sent it checked.",
+        ),
         c.DICOM_BROKEN: m(error, "The DICOM structure is broken.", "Send the file again from its source."),
         c.SYNTAX_UNSUPPORTED: m(
             error, "The transfer syntax is not one that can be read.", "Send it in a syntax of docs/reading.md."
@@ -317,7 +335,9 @@ def _table() -> dict[Code, Meaning]:
             error, "The compressed image cannot be decoded.", "Send the file again from its source."
         ),
         c.DECODER_MISSING: m(error, "No decoder for this compression is installed.", "Run `cxredge doctor`."),
-        c.TOO_LARGE: m(error, "The image exceeds the limits of size.", "Raise the limits if it is a real radiograph."),
+        c.TOO_LARGE: m(
+            error, "The file or its image exceeds the limits of size.", "Raise the limits if it is a real radiograph."
+        ),
         c.ARRAY_UNSUPPORTED: m(
             error,
             "The array is not a grey image.",

@@ -51,6 +51,8 @@ def open_raster(blob: Blob, limits: Limits, path: str | None) -> Radiograph:
     with blob.open() as file, typed_errors(Code.CODESTREAM_BROKEN, "unreadable image"):
         image = _opened(file)
         columns, rows = image.size
+        if rows * columns > limits.max_pixels:  # before _turned, for which Pillow may decode a PNG
+            limits.check_size(rows, columns)
         if _turned(image) >= 5:
             columns, rows = rows, columns
         frames, mode = getattr(image, "n_frames", 1), image.mode

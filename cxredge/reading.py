@@ -200,6 +200,8 @@ class _Making:
 
 
 def _joined(chunks: Any) -> Buffer:
-    """All chunks as one buffer; the buffers may be reused by their maker, so several are copied."""
-    pieces: list[Buffer] = [bytes(chunk) for chunk in chunks]
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    """All chunks as one buffer; their maker may reuse theirs, so they are copied, and held once only."""
+    whole = bytearray()
+    for chunk in chunks:
+        whole += chunk
+    return whole

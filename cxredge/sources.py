@@ -29,13 +29,17 @@ class Limits:
         max_rows: rows of the image.
         max_columns: columns of the image.
         max_pixels: rows times columns.
-        max_file_bytes: of the file, and of what a deflated file inflates to.
+        max_file_bytes: of the file.
+        max_unpacked_bytes: of the stored pixels once decompressed, and of what a deflated data set inflates to.
+        max_elements: attributes and items of the header, those of sequences included.
     """
 
     max_rows: int = 20_000
     max_columns: int = 20_000
-    max_pixels: int = 100_000_000
+    max_pixels: int = 50_000_000
     max_file_bytes: int = 1 << 30
+    max_unpacked_bytes: int = 1 << 27
+    max_elements: int = 100_000
 
     def check_size(self, rows: int, columns: int) -> None:
         """Raise TOO_LARGE where an image of that size is over the limits."""
@@ -46,6 +50,11 @@ class Limits:
         """Raise TOO_LARGE where so many bytes are over the limit."""
         if count > self.max_file_bytes:
             raise InputError(Code.TOO_LARGE, f"over {self.max_file_bytes} bytes")
+
+    def check_unpacked(self, count: int) -> None:
+        """Raise TOO_LARGE where so many bytes are over what may be unpacked."""
+        if count > self.max_unpacked_bytes:
+            raise InputError(Code.TOO_LARGE, f"over {self.max_unpacked_bytes} bytes unpacked")
 
 
 class Blob(Protocol):

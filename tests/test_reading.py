@@ -199,18 +199,22 @@ def test_limits(tmp_path: Path) -> None:
         Limits(max_columns=179),
         Limits(max_pixels=35_999),
         Limits(max_file_bytes=9999),
+        Limits(max_unpacked_bytes=71_999),
+        Limits(max_elements=20),
     ):
         assert refused(data, limits=limits).code == Code.TOO_LARGE
         assert refused(io.BytesIO(data), limits=limits).code == Code.TOO_LARGE
         assert refused(files.write_dicom(tmp_path / "a.dcm", IMAGE), limits=limits).code == Code.TOO_LARGE
-    exact = Limits(max_rows=200, max_columns=180, max_pixels=36_000, max_file_bytes=len(data))
+    exact = Limits(
+        max_rows=200, max_columns=180, max_pixels=36_000, max_file_bytes=len(data), max_unpacked_bytes=72_000
+    )
     assert read_plane(open_source(data, limits=exact), PLANE, Percentiles())[0].shape == (128, 128)
 
 
 def test_a_deflated_file_cannot_inflate_beyond_the_limit() -> None:
     bomb = files.dicom_bytes(np.zeros((4000, 4000), np.uint16), syntax=files.DEFLATED)
     assert len(bomb) < 100_000
-    assert refused(bomb, limits=Limits(max_file_bytes=1_000_000)).code == Code.TOO_LARGE
+    assert refused(bomb, limits=Limits(max_unpacked_bytes=1_000_000)).code == Code.TOO_LARGE
 
 
 def test_a_code_stream_cannot_claim_more_than_the_limit() -> None:

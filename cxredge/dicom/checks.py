@@ -11,12 +11,15 @@ from cxredge.result import Notice, notice
 
 __all__ = [
     "VIEWS",
+    "check_age",
     "check_body_part",
     "check_intent",
     "check_modality",
+    "check_uid",
     "check_upright",
     "check_view",
     "known_modality",
+    "uid_of",
     "view_of",
 ]
 
@@ -181,3 +184,28 @@ def check_intent(tags: Tags) -> None:
         raise Abstention(Code.FOR_PROCESSING, tag=tag_text(t.PRESENTATION_INTENT))
     if not tags.text(t.PRESENTATION_INTENT) and tags.text(t.SOP_CLASS) == _FOR_PROCESSING_CLASS:
         raise Abstention(Code.FOR_PROCESSING, tag=tag_text(t.SOP_CLASS))
+
+
+_DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
+_GROWN_UP = 18
+
+
+def check_age(tags: Tags) -> Notice | None:
+    """A warning where the age (PS3.5 6.2, AS: nnnD, nnnW, nnnM, nnnY) is a child's; an unknown age is no reason."""
+    age = tags.text(t.PATIENT_AGE)
+    if not re.fullmatch(r"[0-9]{1,3}[DWMY]", age, re.ASCII) or int(age[:-1]) * _DAYS[age[-1]] >= _GROWN_UP * 365.25:
+        return None
+    return notice(Code.CHILD, tag=tag_text(t.PATIENT_AGE))
+
+
+def uid_of(tags: Tags) -> str | None:
+    """The SOP Instance UID, where it is well formed (PS3.5 9.1): others may become a path in a careless program."""
+    uid = next(iter(tags.texts(t.SOP_INSTANCE)), "")
+    return uid if len(uid) <= 64 and re.fullmatch(r"[0-9]+(\.[0-9]+)*", uid, re.ASCII) else None
+
+
+def check_uid(tags: Tags, media_uid: str | None) -> Notice | None:
+    """A warning where the result cannot be matched by UID: there is none, or the meta information has another."""
+    uid = uid_of(tags)
+    agree = uid is not None and media_uid in (None, uid)
+    return None if agree else notice(Code.INVALID_UID, tag=tag_text(t.SOP_INSTANCE))

@@ -74,10 +74,15 @@ def check_jpeg_end(frame: bytes) -> None:
     """Raise CODESTREAM_BROKEN where the end marker of a JPEG or JPEG-LS stream is missing.
 
     libjpeg would fill in the rest without a word, CharLS would search for a marker for seconds.
-    Padding behind it is let pass: a fragment has an even length (PS3.5 A.4).
+    Zeros behind it are let pass: a fragment has an even length (PS3.5 A.4), and some writers fill whole blocks.
     """
-    if not frame[-64:].rstrip(b"\0").endswith(b"\xff\xd9"):
+    if not _ends(frame):
         raise InputError(Code.CODESTREAM_BROKEN, "the code stream ends early", tag="(7FE0,0010)")
+
+
+def _ends(frame: bytes) -> bool:
+    """Whether the end marker is there, before any padding of zeros."""
+    return (frame.rstrip(b"\0") if frame.endswith(b"\0") else frame).endswith(b"\xff\xd9")
 
 
 def jpeg_2000_info(frame: bytes) -> StreamInfo:
@@ -118,7 +123,7 @@ def _check_tile_parts(frame: bytes, here: int) -> None:
     """Every tile-part has to be there in full (T.800 A.4.2): some decoders go on without the rest."""
     while frame[here : here + 2] == b"\xff\x90":
         (length,) = struct.unpack_from(">I", frame, here + 6)
-        if length == 0 and frame[-64:].rstrip(b"\0").endswith(b"\xff\xd9"):  # up to the end of the code stream
+        if length == 0 and _ends(frame):  # up to the end of the code stream
             return
         if length < 14 or here + length > len(frame):
             raise InputError(Code.CODESTREAM_BROKEN, "a tile ends early", tag="(7FE0,0010)")
@@ -141,19 +146,43 @@ def jpeg_xl_info(frame: bytes) -> StreamInfo:
     """The size header of a JPEG XL stream, bare or in its container; the bits per sample are left to the decoder.
 
     Raises:
-        InputError: CODESTREAM_BROKEN.
+        InputError: CODESTREAM_BROKEN; MULTI_FRAME for an animation.
     """
     with typed_errors(Code.CODESTREAM_BROKEN, "no JPEG XL header"):
         start = 0 if frame[:2] == b"\xff\x0a" else _jpeg_xl_box(frame)
         if frame[start : start + 2] != b"\xff\x0a":
             raise InputError(Code.CODESTREAM_BROKEN, "no JPEG XL header")
-        bits = _Bits(frame[start + 2 : start + 14])
-        small = bits.take(1)
-        rows = _jpeg_xl_side(bits, small)
-        ratio = bits.take(3)
-        shares = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
-        columns = rows * shares[ratio][0] // shares[ratio][1] if ratio else _jpeg_xl_side(bits, small)
+        bits = _Bits(frame[start + 2 : start + 34])
+        rows, columns = _jpeg_xl_size(bits)
+        animated = _is_animated(bits)
+    if animated:  # the decoder would take memory for all of its frames
+        raise InputError(Code.MULTI_FRAME, "an animation", tag="(7FE0,0010)")
     return StreamInfo(rows, columns, 0, None)
+
+
+def _jpeg_xl_size(bits: _Bits) -> tuple[int, int]:
+    """Rows and columns of a size header (ISO/IEC 18181-1 D.2)."""
+    small = bits.take(1)
+    rows = _jpeg_xl_side(bits, small)
+    ratio = bits.take(3)
+    shares = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+    return rows, rows * shares[ratio][0] // shares[ratio][1] if ratio else _jpeg_xl_side(bits, small)
+
+
+def _is_animated(bits: _Bits) -> bool:
+    """Whether the image metadata behind the size (D.3) announces an animation.
+
+    Raises:
+        InputError: CODESTREAM_BROKEN, for a preview: no film has one.
+    """
+    if bits.take(1) or not bits.take(1):  # all is default; no extra fields
+        return False
+    bits.take(3)  # orientation
+    if bits.take(1):
+        _jpeg_xl_size(bits)  # the intrinsic size
+    if bits.take(1):
+        raise InputError(Code.CODESTREAM_BROKEN, "a preview", tag="(7FE0,0010)")
+    return bool(bits.take(1))
 
 
 def _jpeg_xl_side(bits: _Bits, small: int) -> int:

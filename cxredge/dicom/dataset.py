@@ -57,6 +57,7 @@ def header_of(dataset: Dataset, wanted: Sequence[int] = WANTED) -> Header:
             pixels=_pixels(dataset, big_endian),
             overlays=any(tag >> 24 == 0x60 and tag & 0xFFFF == 0x3000 for tag in dataset.keys()),  # noqa: SIM118
             warnings=warnings,
+            media_uid=_media_uid(dataset),
         )
 
 
@@ -70,6 +71,15 @@ def _syntax(dataset: Dataset) -> tuple[str | None, bool, tuple[Notice, ...]]:
     encapsulated = PIXEL_DATA in dataset and dataset[PIXEL_DATA].is_undefined_length
     big_endian = dataset.original_encoding[1] is False
     return None if encapsulated else syntaxes.EXPLICIT, big_endian, guess
+
+
+def _media_uid(dataset: Dataset) -> str | None:
+    """As it lies, as converting it could warn and quote it."""
+    meta = getattr(dataset, "file_meta", None)
+    element = meta.get_item("MediaStorageSOPInstanceUID") if meta is not None else None
+    value = element.value if element is not None else None
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
+    return text.strip("\0 ") or None
 
 
 def _pixels(dataset: Dataset, big_endian: bool) -> PixelElement | None:

@@ -204,12 +204,14 @@ def _plain(frame: bytes, request: Request, info: StreamInfo | None) -> Samples: 
     expected = request.rows * request.columns * request.samples * request.bits_allocated // 8
     if len(frame) < expected:
         raise InputError(Code.PIXELS_TRUNCATED, f"{len(frame)} of {expected} bytes", tag="(7FE0,0010)")
+    if len(frame) > expected + expected % 2:
+        raise InputError(Code.PIXELS_DISAGREE_WITH_TAGS, "more bytes than the image has", tag="(7FE0,0010)")
     return Samples(_shaped(frame[:expected], request, planar=False))
 
 
 def _deflated(frame: bytes, request: Request, info: StreamInfo | None) -> Samples:
     expected = request.rows * request.columns * request.samples * request.bits_allocated // 8
-    return _plain(zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(frame, expected + 1), request, info)
+    return _plain(zlib.decompressobj(wbits=-zlib.MAX_WBITS).decompress(frame, expected + 2), request, info)
 
 
 def _shaped(data: bytes | bytearray, request: Request, *, planar: bool) -> Array:

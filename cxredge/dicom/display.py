@@ -20,6 +20,12 @@ from cxredge.result import Notice, notice
 __all__ = ["Display", "Spacing", "read_display", "read_spacing"]
 
 
+_LEAST_SLOPE, _MOST = 1e-9, 1e12
+"""A rescale beyond these would leave nothing of the values in 32-bit floats."""
+_SPACINGS = (0.01, 10.0)
+"""Millimetres between pixels: from finer than any detector to a thumbnail's."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Display:
     """The steps between stored and display values; `voi` None means that the file gives none that can be used."""
@@ -39,7 +45,7 @@ def read_display(tags: Tags, *, photometric: str, signed: bool) -> Display:
     voi = _voi(tags, voi_signed, warnings)
     inverted = photometric == "MONOCHROME1"
     shape = tags.text(t.PRESENTATION_LUT_SHAPE)
-    if shape in ("IDENTITY", "INVERSE") and (shape == "INVERSE") != inverted:
+    if shape and shape != ("INVERSE" if inverted else "IDENTITY"):
         warnings.append(notice(Code.PRESENTATION_CONFLICT, tag=tag_text(t.PRESENTATION_LUT_SHAPE)))
     return Display(modality, voi, inverted, tuple(warnings))
 
@@ -58,7 +64,7 @@ def _modality(tags: Tags, signed: bool, warnings: list[Notice]) -> Rescale | Lut
         slope, intercept = tags.numbers(t.RESCALE_SLOPE)[0], tags.numbers(t.RESCALE_INTERCEPT)[0]
     except (ValueError, IndexError):
         slope = intercept = math.nan
-    if slope == 0 or not (math.isfinite(slope) and math.isfinite(intercept)):
+    if not (_LEAST_SLOPE <= abs(slope) <= _MOST and abs(intercept) <= _MOST):  # not-a-number fails this too
         warnings.append(notice(Code.INVALID_RESCALE, tag=tag_text(t.RESCALE_SLOPE)))
         return Rescale()
     return Rescale(slope, intercept)
@@ -155,11 +161,11 @@ def read_spacing(tags: Tags) -> tuple[Spacing | None, Notice | None]:
 
 
 def _spacing(tags: Tags, tag: int) -> tuple[float, ...] | None:
-    """Two positive numbers; () where the tag holds anything else, None where it holds nothing."""
+    """Two numbers that can be a spacing; () where the tag holds anything else, None where it holds nothing."""
     if not tags.texts(tag):
         return None
     try:
         values = tuple(tags.numbers(tag))
     except ValueError:
         return ()
-    return values if len(values) == 2 and all(math.isfinite(side) and side > 0 for side in values) else ()
+    return values if len(values) == 2 and all(_SPACINGS[0] <= side <= _SPACINGS[1] for side in values) else ()

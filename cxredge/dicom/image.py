@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -60,6 +59,7 @@ def _checked(header: Header, limits: Limits) -> tuple[PixelTags, Display, list[N
     checks.check_modality(tags, has_pixels=header.pixels is not None)
     found = [checks.check_body_part(tags), checks.check_view(tags), checks.check_upright(tags)]
     checks.check_intent(tags)
+    found += [checks.check_age(tags), checks.check_uid(tags, header.media_uid)]
     if header.pixels is None:
         raise InputError(Code.NO_PIXEL_DATA, tag=_PIXELS)
     if header.syntax is not None and header.syntax not in syntaxes.RAW and decoder_for(header.syntax) is None:
@@ -76,7 +76,7 @@ def _checked(header: Header, limits: Limits) -> tuple[PixelTags, Display, list[N
 def _facts(tags: Tags, path: str | None) -> InputFacts:
     """What is known, as far as it is well formed: an ill-formed value may hold anything, so it is left out."""
     try:
-        uid = next(iter(tags.texts(t.SOP_INSTANCE)), "")
+        uid = checks.uid_of(tags)
         modality = tags.text(t.MODALITY)
         named = checks.view_of(tags)
         spacing, _ = read_spacing(tags)
@@ -85,7 +85,7 @@ def _facts(tags: Tags, path: str | None) -> InputFacts:
         return InputFacts(path=path)
     return InputFacts(
         path=path,
-        sop_instance_uid=uid if re.fullmatch(r"[0-9.]{1,64}", uid) else None,
+        sop_instance_uid=uid,
         rows=rows,
         columns=columns,
         modality=checks.known_modality(modality) or None,
@@ -132,6 +132,8 @@ class _Image:
         present = min(length, self.element.blob.size - self.element.offset)
         if present < self.nbytes:
             raise InputError(Code.PIXELS_TRUNCATED, f"{present} of {self.nbytes} bytes", tag=_PIXELS)
+        if length >= 2 * self.nbytes and length % self.nbytes == 0:  # whatever the tags say
+            raise InputError(Code.MULTI_FRAME, f"{length // self.nbytes} frames by the length", tag=_PIXELS)
         # One byte may pad an odd length to an even one (PS3.5 8.1.1).
         return [notice(Code.PIXELS_PADDED, tag=_PIXELS)] if length > self.nbytes + self.nbytes % 2 else []
 
@@ -173,7 +175,7 @@ class _Image:
 
     def _decompressed(self, at_least: tuple[int, int] | None) -> Decoded:
         tags = self.tags
-        frame = read_frame(self.element)
+        frame = read_frame(self.element, 2 * self.nbytes + _CHUNK)
         decoder = self._decoder(frame)
         info = decoder.info(frame) if decoder.info else None
         if info is not None:

@@ -45,6 +45,7 @@ def read_pixel_tags(tags: Tags, limits: Limits) -> PixelTags:
     rows, columns = _number(tags, t.ROWS), _number(tags, t.COLUMNS)
     limits.check_size(rows, columns)
     allocated = _number(tags, t.BITS_ALLOCATED)
+    limits.check_unpacked(rows * columns * samples * allocated // 8)
     stored = _number(tags, t.BITS_STORED)
     high_bit = _number(tags, t.HIGH_BIT, least=0)
     _require(allocated in (8, 16, 32), f"{allocated} bits", t.BITS_ALLOCATED)

@@ -25,6 +25,7 @@ ANATOMIC_REGION = 0x00082218
 BODY_PART = 0x00180015
 IMAGER_PIXEL_SPACING = 0x00181164
 VIEW_POSITION = 0x00185101
+PATIENT_AGE = 0x00101010
 PATIENT_ORIENTATION = 0x00200020
 SAMPLES_PER_PIXEL = 0x00280002
 PHOTOMETRIC = 0x00280004
@@ -56,9 +57,11 @@ WANTED: tuple[int, ...] = (
     *(VIEW_POSITION, PATIENT_ORIENTATION, SAMPLES_PER_PIXEL, PHOTOMETRIC, PLANAR_CONFIGURATION, NUMBER_OF_FRAMES),
     *(ROWS, COLUMNS, PIXEL_SPACING, BITS_ALLOCATED, BITS_STORED, HIGH_BIT, PIXEL_REPRESENTATION, BURNED_IN),
     *(WINDOW_CENTER, WINDOW_WIDTH, RESCALE_INTERCEPT, RESCALE_SLOPE, VOI_LUT_FUNCTION, MODALITY_LUT, VOI_LUT),
-    *(VIEW_CODE, PRESENTATION_LUT_SHAPE, MANUFACTURER, MODEL),
+    *(VIEW_CODE, PRESENTATION_LUT_SHAPE, PATIENT_AGE, MANUFACTURER, MODEL),
 )
-"""All that is read of a data set: no name, no number and no date of a patient is among them."""
+"""All that is read of a data set: no name, no number and no date of a patient is among them; of the age, only whether
+it is a child's."""
+_BINARY_SHORTS = frozenset({None, "US", "SS", "UN"})
 
 
 def tag_text(tag: int) -> str:
@@ -131,7 +134,7 @@ class Tags:
         data = self.raw(tag)
         if not data:
             return None
-        if len(data) != 2:
+        if len(data) != 2 or getattr(self._elements[tag], "VR", None) not in _BINARY_SHORTS:
             raise InputError(Code.PIXEL_FORMAT_INVALID, "not one 16-bit number", tag=tag_text(tag))
         return self.shorts(tag)[0]
 
@@ -158,6 +161,12 @@ def _parse_items(element: Any) -> list[Any]:
     from pydicom.filebase import DicomBytesIO
     from pydicom.filereader import read_sequence
 
+    from cxredge.dicom.sequences import MOST_IN_A_SEQUENCE, Budget, walk_sequence
+
+    implicit, little = element.is_implicit_VR, element.is_little_endian
+    size = len(element.value)
     file = cast(BinaryIO, DicomBytesIO(element.value))
-    sequence = read_sequence(file, element.is_implicit_VR, element.is_little_endian, len(element.value), ["iso8859"])
+    walk_sequence(file, size, size, Budget(MOST_IN_A_SEQUENCE), implicit=implicit, little_endian=little)
+    file.seek(0)
+    sequence = read_sequence(file, implicit, little, size, ["iso8859"])
     return list(sequence)

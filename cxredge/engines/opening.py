@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from cxredge.engines import catalog
-from cxredge.engines.base import PRECISIONS, CheckedSession, Engine, EngineRequest, Graph, Job, Outputs, graph_precision
+from cxredge.engines.base import (
+    PRECISIONS,
+    Array,
+    CheckedSession,
+    Engine,
+    EngineRequest,
+    Graph,
+    Job,
+    Outputs,
+    graph_precision,
+)
 from cxredge.engines.cache import Cache
 from cxredge.engines.isolation import LOG_NAME, compile_limit, run_child
 from cxredge.engines.machine import package_version
@@ -163,8 +173,7 @@ def _build(
     if job.precision not in golden.tolerance:
         raise EngineError(Code.PRECISION_UNSUPPORTED, f"the bundle was not sealed for {job.precision}")
     artefact = cached or folder / f"artefact{engine.SUFFIX}"
-    (folder / "graph.onnx").write_bytes(b"" if cached else graph.read())
-    np.save(folder / "image.npy", golden.input, allow_pickle=False)
+    _lay_out(folder, b"" if cached else graph.read(), golden.input)
     order = {
         "module": catalog.module_name(engine.NAME),
         "job": asdict(job),
@@ -189,6 +198,16 @@ def _build(
         raise
     cache.keep_log(facts, folder / LOG_NAME)
     return artefact, report
+
+
+def _lay_out(folder: Path, graph: bytes, image: Array) -> None:
+    """Put down what the child process works on."""
+    try:
+        (folder / "graph.onnx").write_bytes(graph)
+        np.save(folder / "image.npy", image, allow_pickle=False)
+    except OSError as error:  # a full disk, a quota
+        detail = f"the graph to compile, in the engine cache: {error.strerror or type(error).__name__}"
+        raise EngineError(Code.OUTPUT_UNWRITABLE, detail) from None
 
 
 def _answers(folder: Path, job: Job) -> Outputs:

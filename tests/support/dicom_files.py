@@ -103,13 +103,16 @@ def dicom_dataset(
     return ds
 
 
-def dicom_bytes(pixels: Pixels, *, preamble: bool = True, meta: bool = True, **options: Any) -> bytes:
+def dicom_bytes(
+    pixels: Pixels, *, preamble: bool = True, meta: bool = True, meta_uid: str | None = None, **options: Any
+) -> bytes:
     """The whole file; see `dicom_dataset` for the options.
 
     Args:
         pixels: the image.
         preamble: False leaves out the 128 bytes and "DICM".
         meta: False leaves out the file meta information too.
+        meta_uid: Media Storage SOP Instance UID, where it shall not be the data set's.
         **options: those of `dicom_dataset`.
     """
     import zlib
@@ -122,7 +125,7 @@ def dicom_bytes(pixels: Pixels, *, preamble: bool = True, meta: bool = True, **o
     head, body = DicomBytesIO(), DicomBytesIO()
     if meta:
         ds.file_meta.MediaStorageSOPClassUID = ds.get("SOPClassUID", "1.2.840.10008.5.1.4.1.1.1.1")
-        ds.file_meta.MediaStorageSOPInstanceUID = ds.get("SOPInstanceUID", "1.2.3")
+        ds.file_meta.MediaStorageSOPInstanceUID = meta_uid or ds.get("SOPInstanceUID", "1.2.3")
         write_file_meta_info(head, ds.file_meta, enforce_standard=True)
     body.is_implicit_VR, body.is_little_endian = syntax == IMPLICIT, syntax != BIG_ENDIAN
     write_dataset(body, ds)
