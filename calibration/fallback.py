@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from calibration.sensitivity import LEAST_DB, Damage, ranked
+from calibration.sensitivity import LEAST_DB, OUTPUTS, Damage, ranked
 from cxredge.files import write_atomically
 
-__all__ = ["Attempts", "Found", "search"]
+__all__ = ["Attempts", "Found", "Verdict", "search"]
 
 MOST = 0.5
 """With more than this share of the layers in float, an INT8 graph is seldom worth its name."""
@@ -46,6 +46,19 @@ class Attempts:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate said of a variant.
+
+    Attributes:
+        reasons: against it, in words; none where it passes.
+        outputs: of the graph, those that are at fault.
+    """
+
+    reasons: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """How the search ended.
 
@@ -60,25 +73,27 @@ class Found:
     tried: tuple[dict[str, Any], ...]
 
 
-def search(damages: Sequence[Damage], attempt: Callable[[tuple[str, ...]], list[str]], share: float = MOST) -> Found:
+def search(damages: Sequence[Damage], attempt: Callable[[tuple[str, ...]], Verdict], share: float = MOST) -> Found:
     """The fewest most harmful layers in float with which the gate passes.
 
-    Layers below `LEAST_DB` are float from the start. While the gate fails, the number beyond them doubles; then the
-    last doubling is halved back, to leave no layer float that need not be.
+    Layers below `LEAST_DB` are float from the start. While the gate fails, the number beyond them doubles, the most
+    harmful to the outputs that were at fault at first before the others: a layer that only blurs the masks is no remedy
+    for decisions that flip. Then the last doubling is halved back, to leave no layer float that need not be.
 
     Args:
         damages: of every layer.
+        attempt: what the gate says of the variant with these float layers.
         share: of the layers that may stay float at most.
-        attempt: the reasons against the variant with these float layers; none where it passes.
     """
-    order = [damage.layer.names for damage in ranked(damages)]
     start = sum(damage.worst < LEAST_DB for damage in damages)
-    most = max(start, min(int(len(order) * share), len(order) - 1))
-    tried: dict[int, list[str]] = {}
+    most = max(start, min(int(len(damages) * share), len(damages) - 1))
+    first = attempt(_names([damage.layer.names for damage in ranked(damages)[:start]]))
+    order = [damage.layer.names for damage in ranked(damages, first.outputs or OUTPUTS)]
+    tried: dict[int, tuple[str, ...]] = {start: first.reasons}
 
     def fails(count: int) -> bool:
         if count not in tried:
-            tried[count] = attempt(_names(order[:count]))
+            tried[count] = attempt(_names(order[:count])).reasons
         return bool(tried[count])
 
     low, high = start - 1, start
@@ -89,7 +104,7 @@ def search(damages: Sequence[Damage], attempt: Callable[[tuple[str, ...]], list[
         middle = (low + high) // 2
         low, high = (middle, high) if fails(middle) else (low, middle)
     return Found(
-        _names(order[:high]), passed, tuple({"float": count, "reasons": tried[count]} for count in sorted(tried))
+        _names(order[:high]), passed, tuple({"float": count, "reasons": list(tried[count])} for count in sorted(tried))
     )
 
 

@@ -102,8 +102,10 @@ def compare(held: Held, fp32: Answers, int8: Answers) -> dict[str, Any]:
         "input_gate": compare_gates(fp32.gate, int8.gate, held.gate_limits, held.planes.hashes),
         "largest": {"logits": float(np.abs(fp32.logits - int8.logits).max())},
     }
-    row["reasons"] = _reasons(row, held.bounds)
-    return row | {"passed": not row["reasons"]}
+    against = _reasons(row, held.bounds)
+    row["reasons"] = [reason for _, reason in against]
+    row["outputs_at_fault"] = sorted({output for output, _ in against})
+    return row | {"passed": not against}
 
 
 def _interval(found: Interval) -> dict[str, float | None]:
@@ -245,7 +247,27 @@ def _correlation(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -
     return {"maps": len(r), "median": float(np.median(r)), "fifth_percentile": float(np.quantile(r, 0.05))}
 
 
-def _reasons(row: Mapping[str, Any], bounds: Bounds) -> list[str]:
+def _reasons(row: Mapping[str, Any], bounds: Bounds) -> list[tuple[str, str]]:
+    """The output of the graph that is at fault, and the reason in words."""
+    decided = _decisions(row, bounds)
+    said = [("logits", reason) for reason in decided]
+    said += [
+        ("masks", f"Dice of {name} drops by {drop:.4f} against {row['dice']['against']}, {bounds.dice:g} is allowed")
+        for name, drop in row["dice"]["drop"].items()
+        if not drop <= bounds.dice
+    ]
+    gate = row["input_gate"]
+    if gate is not None and not gate["share"] <= bounds.flips:
+        flips = f"{gate['flipped']} of {gate['decisions']} decisions of the input gate flip"
+        said.append(("gate", f"{flips}, {bounds.flips:.0%} is allowed"))
+    median = row["heatmaps"]["median"]
+    if median is not None and not median >= bounds.heatmaps:
+        said.append(("heatmaps", f"heat maps correlate at {median:.3f}, {bounds.heatmaps:g} is needed"))
+    return said
+
+
+def _decisions(row: Mapping[str, Any], bounds: Bounds) -> list[str]:
+    """What is wrong with scores and decisions."""
     said = [
         f"AUROC of {label} drops by {found['drop']['value']:.4f}, {bounds.auroc:g} is allowed"
         for label, found in row["auroc"].items()
@@ -257,21 +279,8 @@ def _reasons(row: Mapping[str, Any], bounds: Bounds) -> list[str]:
     elif not mean["drop"]["value"] <= bounds.mean_auroc:
         said.append(f"the mean AUROC drops by {mean['drop']['value']:.4f}, {bounds.mean_auroc:g} is allowed")
     said += [
-        f"Dice of {name} drops by {drop:.4f} against {row['dice']['against']}, {bounds.dice:g} is allowed"
-        for name, drop in row["dice"]["drop"].items()
-        if not drop <= bounds.dice
-    ]
-    said += [
         f"{found['flipped']} of {found['decisions']} decisions flip at {found['point']}, {bounds.flips:.0%} is allowed"
         for found in row["flips"]
         if not found["share"] <= bounds.flips
     ]
-    gate = row["input_gate"]
-    if gate is not None and not gate["share"] <= bounds.flips:
-        said.append(
-            f"{gate['flipped']} of {gate['decisions']} decisions of the input gate flip, {bounds.flips:.0%} is allowed"
-        )
-    median = row["heatmaps"]["median"]
-    if median is not None and not median >= bounds.heatmaps:
-        said.append(f"heat maps correlate at {median:.3f}, {bounds.heatmaps:g} is needed")
     return said

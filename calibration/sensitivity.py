@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,9 +72,14 @@ def measure(
     return found
 
 
-def ranked(damages: Sequence[Damage]) -> list[Damage]:
-    """The most harmful first."""
-    return sorted(damages, key=lambda damage: damage.worst)
+def ranked(damages: Sequence[Damage], outputs: Collection[str] = OUTPUTS) -> list[Damage]:
+    """The most harmful to these outputs first; before them, those below `LEAST_DB` in any."""
+
+    def harm(damage: Damage) -> tuple[bool, float]:
+        concerned = [value for name, value in damage.decibels.items() if name in outputs]
+        return damage.worst >= LEAST_DB, min(concerned, default=damage.worst)
+
+    return sorted(damages, key=harm)
 
 
 def _runner(

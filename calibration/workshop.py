@@ -14,7 +14,7 @@ import onnx
 
 from calibration.cases import Table
 from calibration.errors import CalibrationError, Problem
-from calibration.fallback import MOST, Attempts, Found, search
+from calibration.fallback import MOST, Attempts, Found, Verdict, search
 from calibration.gate import Thresholds
 from calibration.input_gate import HALF
 from calibration.judge import ROUNDS, Judge
@@ -137,6 +137,10 @@ def _divide(fp32: GraphFile, data: Table, judged: Table | None, work: Path, wish
     return chosen, prepare(rest.only(unseen), geometry, work / "judge")
 
 
+FORMAT = 2
+"""Of what is remembered of an attempt: an older memory is not gone on with."""
+
+
 class _Making:
     """One quantised model and the variants made of it."""
 
@@ -147,7 +151,7 @@ class _Making:
             "range": "full" if wishes.full_range else "half",
             "activations": "unsigned where never negative" if wishes.unsigned else "signed",
         }
-        key = [fp32.sha256, self.facts, list_sha256(judge.planes.hashes), list(wishes.engines), _plain(wishes)]
+        key = [fp32.sha256, self.facts, list_sha256(judge.planes.hashes), list(wishes.engines), _plain(wishes), FORMAT]
         self.attempts = Attempts(out / "work" / "attempts.json", key)
 
     def run(self) -> dict[str, Any]:
@@ -156,7 +160,7 @@ class _Making:
         model = self._quantised()
         layers = units_of(layers_of(model, self.fp32.model))
         damages = self._damages(model, layers)
-        found = search(damages, lambda names: self._reasons(model, names), self.wishes.most_float)
+        found = search(damages, lambda names: self._verdict(model, names), self.wishes.most_float)
         final = self._variant(model, found.names)
         gate = self.judge.judge(final, rounds=self.wishes.rounds)
         return self._write(final, gate, damages, found)
@@ -197,13 +201,18 @@ class _Making:
         made = with_float(model, self.fp32.model, names)
         return variant(made, self.fp32, self.out / "int8.onnx", facts | {"seen_sha256": tags_sha256(mine)})
 
-    def _reasons(self, model: onnx.ModelProto, names: tuple[str, ...]) -> list[str]:
+    def _verdict(self, model: onnx.ModelProto, names: tuple[str, ...]) -> Verdict:
         def make() -> dict[str, Any]:
             self.wishes.say(f"the gate with {len(names)} layers in float")
             report = self.judge.judge(self._variant(model, names), rounds=0, intervals=False)
-            return {"reasons": [f"{row['engine']}: {reason}" for row in report["engines"] for reason in row["reasons"]]}
+            reasons = [f"{row['engine']}: {reason}" for row in report["engines"] for reason in row["reasons"]]
+            return {
+                "reasons": reasons,
+                "outputs": [name for row in report["engines"] for name in row["outputs_at_fault"]],
+            }
 
-        return list(self.attempts.once(json.dumps(names), make)["reasons"])
+        told = self.attempts.once(json.dumps(names), make)
+        return Verdict(tuple(told["reasons"]), tuple(told["outputs"]))
 
     def _write(self, final: GraphFile, gate: dict[str, Any], damages: list[Damage], found: Found) -> dict[str, Any]:
         passed = bool(gate["passed"])

@@ -10,7 +10,7 @@ import pytest
 
 from calibration.cases import patient_tag, read_table
 from calibration.errors import CalibrationError, Problem
-from calibration.fallback import Attempts, search
+from calibration.fallback import Attempts, Verdict, search
 from calibration.gate import Held, compare
 from calibration.layers import Layer
 from calibration.planes import Planes
@@ -39,6 +39,9 @@ def test_rare_diseases_and_all_exposures_calibrate() -> None:
     assert stratified(truth, exposure, 5000) == list(range(1000))
 
 
+PASSED, NO = Verdict(), Verdict(("no",), ("logits",))
+
+
 def damages(*worst: float) -> list[Damage]:
     return [Damage(Layer(f"layer{i}", "Conv", True, 1), {"logits": value}) for i, value in enumerate(worst)]
 
@@ -46,16 +49,25 @@ def damages(*worst: float) -> list[Damage]:
 @pytest.mark.parametrize("needed", range(9))
 def test_the_search_leaves_no_layer_float_that_need_not_be(needed: int) -> None:
     order = [f"layer{i}" for i in range(19, -1, -1)]  # the last is the most harmful
-    found = search(damages(*(100.0 - 2 * i for i in range(20))), lambda names: [] if len(names) >= needed else ["no"])
+    found = search(damages(*(100.0 - 2 * i for i in range(20))), lambda names: PASSED if len(names) >= needed else NO)
     assert found.passed and list(found.names) == order[:needed]
 
 
 def test_harmful_layers_start_in_float_and_a_hopeless_search_ends() -> None:
     tried: list[int] = []
-    found = search(damages(10.0, 60.0, 15.0, 70.0), lambda names: tried.append(len(names)) or ["no"])
+    found = search(damages(10.0, 60.0, 15.0, 70.0), lambda names: tried.append(len(names)) or NO)
     assert not found.passed and tried == [2]
-    found = search(damages(10.0, 60.0, 15.0, 70.0), lambda names: [])
+    found = search(damages(10.0, 60.0, 15.0, 70.0), lambda names: PASSED)
     assert found.names == ("layer0", "layer2")
+
+
+def test_what_harms_the_outputs_at_fault_falls_back_first() -> None:
+    told = [(30.0, 21.0), (22.0, 60.0), (50.0, 10.0), (25.0, 50.0), (60.0, 60.0), (60.0, 60.0)]
+    both = [Damage(Layer(f"layer{i}", "Conv", True, 1), {"logits": a, "masks": b}) for i, (a, b) in enumerate(told)]
+    for output, second in (("logits", "layer1"), ("masks", "layer0")):
+        verdict = Verdict(("no",), (output,))
+        found = search(both, lambda names, verdict=verdict: PASSED if len(names) >= 2 else verdict)
+        assert found.names == ("layer2", second)  # layer2 is below the floor whatever is at fault
 
 
 def test_an_interrupted_search_is_not_repeated(tmp_path: Path) -> None:
