@@ -237,7 +237,7 @@ def _steps(model: Any, stage: Any, options: Any, told: argparse.Namespace) -> li
         enable_model_summary=False,
     )
     batches = loader(few, batch=told.images, training=True, rank=0, world=1, seed=0, workers=0)
-    module = make_stage(model, plain, Folds(few, few, (), frozenset()))
+    module = make_stage(model, plain, Folds(few, few, (), frozenset(), frozenset()))
     trainer.fit(module, batches)
     _settle(module.train(), next(iter(batches))["image"])
     return losses.values

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -228,15 +229,8 @@ class CheckedSession:
                 graph promises, or values that are not finite.
         """
         self._check_image(image)
-        raw = self._enter()
-        try:
+        with self._entered() as raw:
             outputs = raw.run(np.ascontiguousarray(image))
-        except CxredgeError:
-            raise
-        except Exception as error:  # a vendor's own type
-            raise EngineError(Code.ENGINE_FAILED, f"{self.info.engine}: {first_line(error)}") from None
-        finally:
-            self._leave()
         self._check(outputs, image.shape[0])
         return outputs
 
@@ -248,9 +242,15 @@ class CheckedSession:
             EngineError: ENGINE_FAILED when the engine refuses, here or in the call.
         """
         self._check_image(image)
+        with self._entered() as raw:
+            return raw.bound(np.ascontiguousarray(image))
+
+    @contextmanager
+    def _entered(self) -> Iterator[RawSession]:
+        """The engine's own session, which is not closed meanwhile; whatever it raises becomes an error of ours."""
         raw = self._enter()
         try:
-            return raw.bound(np.ascontiguousarray(image))
+            yield raw
         except CxredgeError:
             raise
         except Exception as error:  # a vendor's own type
