@@ -139,6 +139,15 @@ class Code(enum.StrEnum):
     DICOM_SOURCE = "dicom_source"
     DICOM_UNWRITABLE = "dicom_unwritable"
 
+    # Errors of the DICOM node.
+    NODE_MISSING = "node_missing"
+    NODE_CONFIG = "node_config"
+    NODE_ADDRESS = "node_address"
+    SPOOL_UNUSABLE = "spool_unusable"
+    SPOOL_BUSY = "spool_busy"
+    WORKER_TIMEOUT = "worker_timeout"
+    WORKER_CRASHED = "worker_crashed"
+
     # Errors of the C core and of how it was called.
     NATIVE_MISMATCH = "native_mismatch"
     NATIVE_FAILED = "native_failed"
@@ -444,6 +453,27 @@ def _table() -> dict[Code, Meaning]:
         ),
         c.DICOM_UNWRITABLE: m(
             error, "A result could not be made into a DICOM object.", "Report it: this is a defect of cxredge."
+        ),
+        c.NODE_MISSING: m(error, "The DICOM node is not installed.", 'Install it: pip install "cxredge[node]".'),
+        c.NODE_CONFIG: m(error, "The node's configuration is not usable.", "Correct it: docs/node.md has every word."),
+        c.NODE_ADDRESS: m(
+            error, "The node cannot listen at this address.", "Choose a free port and an address of this machine."
+        ),
+        c.SPOOL_UNUSABLE: m(
+            error,
+            "The node's spool cannot be used.",
+            "Give the node a folder of its own on a local disk that its user can write.",
+        ),
+        c.SPOOL_BUSY: m(error, "Another node runs on this spool.", "Stop that one, or give this one another spool."),
+        c.WORKER_TIMEOUT: m(
+            error,
+            "The analysis took too long and was ended.",
+            "Look at the image; `cxredge queue retry` tries it again.",
+        ),
+        c.WORKER_CRASHED: m(
+            error,
+            "The process that analysed the image ended before its answer.",
+            "Look at the image; `cxredge queue retry` tries it again.",
         ),
         c.NATIVE_MISMATCH: m(error, "The C core is of another version than the package.", "Install cxredge again."),
         c.NATIVE_FAILED: m(error, "The C core refused its arguments.", "Report it: this is a defect of cxredge."),

@@ -22,8 +22,8 @@ RUNGS: tuple[tuple[str, ...], ...] = (
     ("reading", "report", "conclusions", "streaming", "streams", "drift"),
     ("prediction",),
     ("pipeline", "dicom_out"),
-    ("site", "benchmark"),
-    ("cli", "node"),
+    ("site", "benchmark", "node"),
+    ("cli",),
 )
 RANK = {name: rank for rank, rung in enumerate(RUNGS) for name in rung}
 
