@@ -50,7 +50,7 @@ def sent(here: Spooled, name: str) -> int:
 
 
 def data_set(file: bytes) -> str:
-    """The hash of a file's data set: what a PACS keeps as it is; the file's head is of whoever writes it (PS3.10 7.1)."""
+    """The hash of a file's data set, which a PACS keeps as it is; the file's head is of whoever wrote the file."""
     length = int.from_bytes(file[140:144], "little")
     return hashlib.sha256(file[144 + length :]).hexdigest()
 

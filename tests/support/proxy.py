@@ -95,7 +95,8 @@ class Proxy:
         try:
             server = socket.create_connection(("127.0.0.1", self.target), timeout=10)
         except OSError:
-            return _reset(client)
+            _reset(client)
+            return
         server.settimeout(None)
         self._open.append(server)
         threading.Thread(target=_pass_on, args=(server, client), daemon=True).start()
