@@ -283,7 +283,8 @@ def _decisions(row: Mapping[str, Any], bounds: Bounds) -> list[str]:
     elif not mean["drop"]["value"] <= bounds.mean_auroc:
         said.append(f"the mean AUROC drops by {mean['drop']['value']:.4f}, {bounds.mean_auroc:g} is allowed")
     said += [
-        f"{found['flipped']} of {found['decisions']} decisions flip at {found['point']}, {100 * bounds.flips:g}% is allowed"
+        f"{found['flipped']} of {found['decisions']} decisions flip at {found['point']},"
+        f" {100 * bounds.flips:g}% is allowed"
         for found in row["flips"]
         if not found["share"] <= bounds.flips
     ]
