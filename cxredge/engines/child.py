@@ -17,6 +17,7 @@ from typing import Any, cast
 import numpy as np
 
 from cxredge.engines.base import Array, CheckedSession, Engine, Job, first_line
+from cxredge.engines.lifeline import end_with
 from cxredge.errors import Code, CxredgeError
 
 __all__ = ["answer", "main"]
@@ -30,6 +31,7 @@ def main(order_file: str) -> None:
 def answer(order_file: str, carry_out: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Carry an order out and write the report that it names: what came of it, or the code and detail of why not."""
     order = json.loads(Path(order_file).read_text(encoding="utf-8"))
+    end_with(order["parent"])
     try:
         report = carry_out(order)
     except CxredgeError as error:

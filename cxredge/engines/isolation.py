@@ -49,7 +49,7 @@ def run_child(
     """Carry out an order in a child process; gives its report.
 
     Args:
-        order: see `cxredge.engines.child`; `folder` and `report` are filled in here.
+        order: see `cxredge.engines.child`; `folder`, `report` and `parent` are filled in here.
         folder: where order, report and log go.
         engine: its name, for messages.
         limit_seconds: after so long the child and all its own children are ended.
@@ -61,7 +61,8 @@ def run_child(
     """
     report_file, order_file = folder / "report.json", folder / "order.json"
     report_file.unlink(missing_ok=True)
-    order_file.write_text(json.dumps({**order, "folder": str(folder), "report": str(report_file)}), encoding="utf-8")
+    places = {"folder": str(folder), "report": str(report_file), "parent": os.getpid()}
+    order_file.write_text(json.dumps({**order, **places}), encoding="utf-8")
     with (folder / LOG_NAME).open("ab") as log:
         code = _wait(start_child(module, order_file, log, **variables), limit_seconds)
     if code is None:

@@ -25,7 +25,7 @@ _LOADS_WITHIN = 900.0
 """Seconds for a model to load: `engine = "auto"` measures all engines when it sees a bundle for the first time."""
 _LOOKS_EVERY = 1.0
 """Seconds between two looks at the queue where nobody calls `wake`: `cxredge queue retry` is another process."""
-_LONGEST_PAUSE = 60.0
+_LONGEST_PAUSE = 30.0
 _ENDS_WITHIN = 10.0
 _ENDINGS = {Code.WORKER_TIMEOUT: "timeout", Code.OUT_OF_MEMORY: "memory", Code.WORKER_CRASHED: "crashed"}
 

@@ -69,11 +69,15 @@ class DimseChannel:
 
     def send(self, parcels: Sequence[Parcel], told: Told) -> None:
         """See `Channel.send`."""
-        with self._association([file for parcel in parcels for file in parcel.files]) as line:
+        try:
+            with self._association([file for parcel in parcels for file in parcel.files]) as line:
+                for parcel in parcels:
+                    if self._stopping.is_set():
+                        return
+                    told(parcel, self._store(line, parcel))
+        except Refused as refused:  # all that the association was asked for
             for parcel in parcels:
-                if self._stopping.is_set():
-                    return
-                told(parcel, self._store(line, parcel))
+                told(parcel, refused)
 
     def stop(self) -> None:
         """See `Channel.stop`."""
@@ -117,7 +121,7 @@ class DimseChannel:
             line.close()
 
 
-def _contexts(objects: list[ResultFile]) -> list[PresentationContext]:
+def _contexts(objects: Sequence[ResultFile]) -> list[PresentationContext]:
     """Each class as it lies in the file, and in the default transfer syntax, which all must know (PS3.5 10.1)."""
     pairs = {(one.sop_class, one.syntax): None for one in objects}
     pairs |= {(one.sop_class, ImplicitVRLittleEndian): None for one in objects if not one.syntax.is_compressed}
@@ -147,6 +151,7 @@ class _Line:
 
         Raises:
             Unreachable: it is not to be had.
+            Refused: it was to be had, but for none of the objects.
         """
         entity = AE(ae_title=self._title)
         seconds = self._to.timeout_s
@@ -227,8 +232,10 @@ class _Line:
         with suppress(AttributeError, OSError):
             _socket(self._association).shutdown(2)
 
-    def _no_association(self, association: Association) -> Unreachable:
+    def _no_association(self, association: Association) -> Refused | Unreachable:
         answer: Any = association.acceptor.primitive
+        if association.rejected_contexts:
+            return Refused("no_context", "it takes none of its objects in a transfer syntax of ours")
         if association.is_rejected and answer is not None:
             return Unreachable("rejected", f"it refused the association: {answer.reason_str.lower()}")
         if self._connected:

@@ -6,18 +6,16 @@ end of this process, and starts another. `python -m cxredge.node.worker` is star
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import os
 import queue
-import signal
-import sys
 import threading
 from contextlib import suppress
 from typing import BinaryIO
 
 import cxredge
 from cxredge.dicom_out import prepare, results_as_dicom
+from cxredge.engines.lifeline import end_with
 from cxredge.errors import Code, CxredgeError, InputError
 from cxredge.node import messages
 from cxredge.node.images import State
@@ -28,7 +26,6 @@ __all__ = ["Analyst", "main"]
 
 _NICE = 10
 _OOM_SCORE = "800"
-_PR_SET_PDEATHSIG = 1
 _UNCERTAIN = frozenset({Code.FILE_UNREADABLE, Code.FILE_CHANGED})
 """Errors of an input that a second try may not meet: a disk that failed to read, once."""
 _NO_RADIOGRAPH = frozenset({Code.OWN_RESULT, Code.WRONG_MODALITY})
@@ -40,7 +37,8 @@ def main() -> None:
     setup = messages.read(orders)
     if not isinstance(setup, Setup):
         return
-    _belong_to(setup.parent)
+    # The orders' end ends this process everywhere (`_reading`), unless a library that hangs keeps Python from noticing.
+    end_with(setup.parent)
     _yield_to_the_node()
     waiting = _reading(orders)
     analyst = _loaded(setup)
@@ -67,18 +65,6 @@ def _channels() -> tuple[BinaryIO, BinaryIO]:
         os.dup2(nothing, number)
     faulthandler.enable(os.fdopen(crash, "w"))
     return os.fdopen(orders, "rb"), os.fdopen(answers, "wb")
-
-
-def _belong_to(parent: int) -> None:
-    """End with the node, however that ends.
-
-    The orders' end ends this process everywhere (`_reading`), unless a library that hangs keeps Python from noticing;
-    on Linux the kernel sees to that too.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before that call
-            os._exit(0)
 
 
 def _yield_to_the_node() -> None:

@@ -19,8 +19,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import (
-    ComprehensiveSRStorage,
-    EnhancedSRStorage,
+    Comprehensive3DSRStorage,
     GrayscaleSoftcopyPresentationStateStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
@@ -36,8 +35,7 @@ from tests.support.spooled import Spooled, wait_until
 
 Sets = Sequence[dict[str, bytes]]
 CLASSES = (
-    ComprehensiveSRStorage,
-    EnhancedSRStorage,
+    Comprehensive3DSRStorage,
     SegmentationStorage,
     SecondaryCaptureImageStorage,
     GrayscaleSoftcopyPresentationStateStorage,
@@ -94,6 +92,11 @@ def reason(here: Spooled, number: int) -> str:
     return str(delivery.reason)
 
 
+def values(dataset: Dataset) -> list[tuple[int, Any]]:
+    """What is said, however it is encoded: 8-bit pixels are OW in the default transfer syntax (PS3.5 A.1)."""
+    return [(int(element.tag), element.value) for element in dataset]
+
+
 def told(here: Spooled, code: str) -> int:
     return len(here.watch.of(Event.SEND_FAILED, code=code))
 
@@ -135,7 +138,6 @@ def test_a_peer_without_room_is_left_alone_for_longer_and_longer(tmp_path: Path,
             assert asked == told(here, "status_a700")  # one object a try, not a flood
             peer.usual = 0
             wait_until(lambda: sent(here, "peer") == 4, "all are sent when there is room")
-    assert "0xA700 (out of resources)" in here.watch.text() or asked >= 3
     here.close()
 
 
@@ -151,6 +153,20 @@ def test_a_kind_that_the_peer_does_not_know(tmp_path: Path, result_sets: Sets) -
     here.close()
 
 
+def test_a_peer_that_knows_none_of_an_image_s_kinds(tmp_path: Path, result_sets: Sets) -> None:
+    """An abstention has the report alone: where reports are not taken, those behind it still have their turn."""
+    abstained, others = {"sr": result_sets[0]["sr"]}, [{"seg": one["seg"]} for one in result_sets[1:]]
+    with provider([SegmentationStorage]) as peer:
+        here = filled(tmp_path, [abstained, *others], to(peer))
+        peer.usual = 0xA700  # from now on one image an association
+        with carrying(here):
+            wait_until(lambda: told(here, "status_a700"), "there is no room")
+            peer.usual = 0
+            wait_until(lambda: sent(here, "peer") == 3 and told(here, "no_context"), "the others are sent")
+    assert len(peer.stored) == 3
+    here.close()
+
+
 def test_a_peer_that_knows_the_default_transfer_syntax_alone(tmp_path: Path, result_sets: Sets) -> None:
     with provider(syntax=ImplicitVRLittleEndian) as peer:
         here = filled(tmp_path, result_sets, to(peer, "sr", "seg", "sc", "pr"))
@@ -159,7 +175,7 @@ def test_a_peer_that_knows_the_default_transfer_syntax_alone(tmp_path: Path, res
     for results in result_sets:
         for data in results.values():
             made = dcmread(BytesIO(data))
-            assert list(peer.stored[made.SOPInstanceUID]) == list(made)
+            assert values(peer.stored[made.SOPInstanceUID]) == values(made)
     here.close()
 
 
@@ -224,7 +240,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     web: Web
 
-    def do_POST(self) -> None:  # noqa: N802 - http.server's name
+    def do_POST(self) -> None:
         self.web.requests += 1
         if self.web.early:  # it will not even look at the body
             self.web.early = False
@@ -353,7 +369,7 @@ def test_an_answer_before_the_request_is_whole(tmp_path: Path, result_sets: Sets
 def test_a_token_that_is_replaced(tmp_path: Path, result_sets: Sets) -> None:
     token = tmp_path / "token"
     with serving() as web:
-        web.token = "new"
+        web.token = "new"  # noqa: S105
         here = filled(tmp_path / "spool", result_sets, over_web(web, bearer_token_file=token))
         with carrying(here):
             wait_until(lambda: told(here, "token"), "there is none")
