@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from cxredge.errors import Code, CxredgeError
 
 __all__ = ["Database"]
+
+T = TypeVar("T")
 
 VERSION = 1
 _SCHEMA = """
@@ -49,6 +52,16 @@ create index deliveries_by_turn on deliveries (destination, state, due);
 """
 
 
+@dataclass(slots=True, eq=False)
+class _Job:
+    """Work that waits for its transaction, and what came of it."""
+
+    work: Callable[[sqlite3.Cursor], object]
+    result: object = None
+    error: BaseException | None = None
+    done: bool = False
+
+
 class Database:
     """One connection, one change at a time: a transaction that returned is on disk (`synchronous=FULL`)."""
 
@@ -59,6 +72,7 @@ class Database:
             CxredgeError: SPOOL_UNUSABLE where it cannot be opened, is damaged, or was written by a newer version.
         """
         self._lock = threading.RLock()
+        self._waiting_lock, self._waiting = threading.Lock(), list[_Job]()
         try:
             self._connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
             self._connection.row_factory = sqlite3.Row
@@ -95,6 +109,35 @@ class Database:
                 raise
             finally:
                 cursor.close()
+
+    def together(self, work: Callable[[sqlite3.Cursor], T]) -> T:
+        """Like `change`, for one piece of work that shares its transaction with all that were asked for meanwhile.
+
+        A commit waits for the disk; ten that come at once wait for one commit, not each for those before it. Where the
+        work of one fails, or the commit, all of them fail and nothing is changed.
+        """
+        job = _Job(work)
+        with self._waiting_lock:
+            self._waiting.append(job)
+        with self._lock:
+            if not job.done:  # else whoever had the lock before took it along
+                self._do_waiting()
+        if job.error is not None:
+            raise job.error
+        return cast(T, job.result)
+
+    def _do_waiting(self) -> None:
+        with self._waiting_lock:
+            jobs, self._waiting = self._waiting, []
+        try:
+            with self.change() as cursor:
+                for job in jobs:
+                    job.result = job.work(cursor)
+        except BaseException as error:
+            for job in jobs:
+                job.error = error
+        for job in jobs:
+            job.done = True
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """What a query finds."""

@@ -80,35 +80,7 @@ class Images:
         A sender that got no answer sends again. The same bytes of the same instance are one image: False is returned,
         the new file may go, and if the first one was parked or dropped it has its turn again.
         """
-        now = time.time()
-        with self._database.change() as cursor:
-            known = cursor.execute(
-                f"select id, state, kept {_SAME}", (arrival.sop_instance_uid, arrival.sha256)
-            ).fetchone()
-            if known and known["kept"]:
-                if known["state"] in (State.PARKED, State.DROPPED):
-                    _requeue(cursor, known["id"])
-                return False
-            if known and known["state"] in FINISHED:
-                return False
-            cursor.execute(
-                "insert into images (id, sop_instance_uid, sop_class_uid, sha256, bytes, sender, urgency, received,"
-                " state, code, finished) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    arrival.id,
-                    arrival.sop_instance_uid,
-                    arrival.sop_class_uid,
-                    arrival.sha256,
-                    arrival.bytes,
-                    arrival.sender,
-                    0 if arrival.stat else 1,
-                    now,
-                    State.IGNORED if arrival.ignored else State.QUEUED,
-                    arrival.ignored,
-                    now if arrival.ignored else None,
-                ),
-            )
-            return True
+        return self._database.together(lambda cursor: _enter(cursor, arrival))
 
     def take(self) -> Image | None:
         """The next image for a worker: stat before routine, then by arrival. It is RUNNING from here on."""
@@ -216,6 +188,36 @@ class Images:
     def known(self) -> set[str]:
         """The identifiers of all images whose file is kept."""
         return {row["id"] for row in self._database.rows("select id from images where kept")}
+
+
+def _enter(cursor: sqlite3.Cursor, arrival: Arrival) -> bool:
+    known = cursor.execute(f"select id, state, kept {_SAME}", (arrival.sop_instance_uid, arrival.sha256)).fetchone()
+    if known and known["kept"]:
+        if known["state"] in (State.PARKED, State.DROPPED):
+            _requeue(cursor, known["id"])
+        return False
+    if known and known["state"] in FINISHED:
+        return False
+    now = time.time()
+    values = (
+        arrival.id,
+        arrival.sop_instance_uid,
+        arrival.sop_class_uid,
+        arrival.sha256,
+        arrival.bytes,
+        arrival.sender,
+        0 if arrival.stat else 1,
+        now,
+        State.IGNORED if arrival.ignored else State.QUEUED,
+        arrival.ignored,
+        now if arrival.ignored else None,
+    )
+    cursor.execute(
+        "insert into images (id, sop_instance_uid, sop_class_uid, sha256, bytes, sender, urgency, received, state,"
+        " code, finished) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        values,
+    )
+    return True
 
 
 def _requeue(cursor: sqlite3.Cursor, identifier: str) -> None:

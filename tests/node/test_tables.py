@@ -236,6 +236,55 @@ def test_what_was_committed_outlives_the_process(tmp_path: Path) -> None:
     assert Images(Database(tmp_path / "node.db")).known() == {"1"}
 
 
+def test_those_that_come_at_once_share_a_commit(tmp_path: Path) -> None:
+    database = Database(tmp_path / "node.db")
+    images, said = Images(database), list[str]()
+    database._connection.set_trace_callback(said.append)
+    answers: list[bool] = []
+    # Two of them are the same image: whichever is second is known.
+    arrivals = [arrival(str(number), uid=f"1.2.{number % 9}", sha256="a") for number in range(10)]
+    threads = [threading.Thread(target=lambda one=one: answers.append(images.add(one))) for one in arrivals]
+    with database.change():
+        for thread in threads:
+            thread.start()
+        until = time.monotonic() + 60
+        while len(database._waiting) < 10:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [False, *[True] * 9]
+    assert len(images.list()) == 9
+    assert sum(text.lower() == "commit" for text in said) == 2  # the one that held them up, and one for all
+
+
+def test_where_a_shared_commit_fails_nobody_is_told_otherwise(database: Database, images: Images) -> None:
+    errors: list[BaseException] = []
+
+    def work(one: Arrival) -> None:
+        try:
+            images.add(one)
+        except sqlite3.Error as error:
+            errors.append(error)
+
+    images.add(arrival("0"))
+    bad = [arrival("0", uid="1.2.3"), *[arrival(str(number)) for number in range(1, 5)]]  # the first one's id is taken
+    threads = [threading.Thread(target=work, args=(one,)) for one in bad]
+    with database.change():
+        for thread in threads:
+            thread.start()
+        until = time.monotonic() + 60
+        while len(database._waiting) < 5:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    for thread in threads:
+        thread.join()
+    assert len(errors) == 5
+    assert images.known() == {"0"}
+    images.add(arrival("6"))
+    assert images.known() == {"0", "6"}
+
+
 def test_commits_wait_for_the_disk(database: Database) -> None:
     assert database.rows("pragma journal_mode")[0][0] == "wal"
     assert database.rows("pragma synchronous")[0][0] == 2  # FULL
