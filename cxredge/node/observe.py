@@ -34,13 +34,13 @@ _REASONS = {
 class Observatory:
     """The server, in a thread of its own."""
 
-    def __init__(self, where: Observed, metrics: Callable[[], str], ready: Callable[[], dict[str, bool]]) -> None:
+    def __init__(self, where: Observed, metrics: Callable[[], str], ready: Callable[[], dict[str, str]]) -> None:
         """Port 0 makes it do nothing.
 
         Args:
             where: address and port.
             metrics: the text of `/metrics`.
-            ready: what must hold for `/readyz`, by name.
+            ready: what must hold for `/readyz`, by name: "yes", or why not.
         """
         self._where = where
         self._metrics, self._ready = metrics, ready
@@ -120,8 +120,8 @@ class Observatory:
             return 200, _TEXT, "alive\n"
         if path == b"/readyz":
             parts = self._ready()
-            text = "".join(f"{name} {'yes' if holds else 'no'}\n" for name, holds in parts.items())
-            return (200 if all(parts.values()) else 503), _TEXT, text
+            text = "".join(f"{name} {holds}\n" for name, holds in parts.items())
+            return (200 if set(parts.values()) <= {"yes"} else 503), _TEXT, text
         return 404, _TEXT, "/metrics /healthz /readyz\n"
 
 

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from importlib.util import find_spec
+from typing import cast
 
-from cxredge.errors import Code, UsageError
+from cxredge.errors import Code, CxredgeError, UsageError
 from cxredge.node.config import NodeConfig
 from cxredge.node.database import Database
 from cxredge.node.deliveries import Deliveries
@@ -100,9 +101,13 @@ class Node:
         self._observatory.start()
         self._watch(Event.STARTED, seconds=time.monotonic() - self._began)
 
-    def ready(self) -> dict[str, bool]:
-        """What `/readyz` asks: whether images are taken, and whether a model runs on them."""
-        return {"receiving": self._receiving, "analysing": self._analysts.ready()}
+    def ready(self) -> dict[str, str]:
+        """What `/readyz` asks: whether images are taken, and whether a model is loaded; "yes", or why not."""
+        try:
+            analysing = "yes" if self._analysts.ready() else "no: the model is being loaded"
+        except CxredgeError as error:
+            analysing = f"no: {error.code}"
+        return {"receiving": "yes" if self._receiving else "no", "analysing": analysing}
 
     def look(self) -> None:
         """Wake everybody where another process, `cxredge queue`, has changed the tables."""
@@ -114,7 +119,7 @@ class Node:
 
     def _seen_changes(self) -> int:
         """SQLite's count of changes by other connections than this one."""
-        return int(self._database.rows("pragma data_version")[0]["data_version"])
+        return cast("int", self._database.rows("pragma data_version")[0]["data_version"])
 
     def stop(self, seconds: float = DRAIN_SECONDS) -> None:
         """Receive no more, let what runs end within this time, and close everything."""

@@ -20,7 +20,7 @@ from tests.support.orthanc import _free_ports as free_ports
 
 class Served:
     def __init__(self) -> None:
-        self.state = {"receiving": True, "analysing": False}
+        self.state = {"receiving": "yes", "analysing": "no"}
         self.port = free_ports(1)[0]
 
     def metrics(self) -> str:
@@ -56,7 +56,7 @@ def test_the_pages(served: Served) -> None:
     assert served.get("/metrics")[1].endswith("a_total 1\n")
     assert served.get("/healthz") == (200, "alive\n")
     assert served.get("/readyz") == (503, "receiving yes\nanalysing no\n")
-    served.state["analysing"] = True
+    served.state["analysing"] = "yes"
     assert served.get("/readyz")[0] == 200
     assert served.get("/etc/passwd")[0] == 404
     assert served.raw(b"POST /metrics HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 405 ")
@@ -65,7 +65,7 @@ def test_the_pages(served: Served) -> None:
 
 
 def test_a_defect_is_an_answer_without_its_text(served: Served) -> None:
-    served.state["broken"] = True
+    served.state["broken"] = "yes"
     assert served.get("/metrics") == (500, "RuntimeError\n")
     assert served.get("/healthz")[0] == 200
 
