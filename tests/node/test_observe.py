@@ -15,7 +15,7 @@ from cxredge.errors import Code, UsageError
 from cxredge.node import observe
 from cxredge.node.config import Observed
 from cxredge.node.observe import Observatory
-from tests.support.orthanc import _free_ports as free_ports
+from tests.support.orthanc import free_ports
 
 
 class Served:
