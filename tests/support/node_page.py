@@ -1,4 +1,4 @@
-"""The tables of docs/node.md that follow from the code: `python -m tests.support.node_page docs/node.md` writes them."""
+"""The tables of docs/node.md that follow from the code: `python -m tests.support.node_page docs/node.md`."""
 
 from __future__ import annotations
 
