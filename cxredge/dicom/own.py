@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
+
 from cxredge.dicom import tags as t
 from cxredge.dicom.tags import Tags
 
-__all__ = ["MANUFACTURER", "MODEL", "is_own"]
+__all__ = ["IMPLEMENTATION", "MANUFACTURER", "MODEL", "NAMESPACE", "is_own"]
+
+NAMESPACE = uuid.UUID("491e72da-0ed8-4883-9ac2-f2481c574310")
+"""What every identifier of cxredge follows from (PS3.5 B.2)."""
+IMPLEMENTATION = f"2.25.{NAMESPACE.int}"
+"""Implementation Class UID (0002,0012) of every file and association."""
 
 MANUFACTURER = "cxredge"
 MODEL = "cxredge results"

@@ -13,7 +13,7 @@ from pydicom import Dataset
 from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.uid import UID
 
-from cxredge.dicom.own import MANUFACTURER, MODEL
+from cxredge.dicom.own import IMPLEMENTATION, MANUFACTURER, MODEL, NAMESPACE
 from cxredge.dicom_out import Kind
 from cxredge.dicom_out.character_sets import python_encodings
 from cxredge.dicom_out.modules import REQUIRED
@@ -25,7 +25,6 @@ __all__ = ["Writer", "ascii_text"]
 FORMAT = "1"
 """The version of what is written. It is part of every identifier: raise it whenever an object's content changes."""
 
-_NAMESPACE = uuid.UUID("491e72da-0ed8-4883-9ac2-f2481c574310")
 _DECIDING: frozenset[Kind] = frozenset({"sr", "sc"})
 _SERIES: dict[Kind, tuple[int, str]] = {
     "sr": (9301, "findings"),
@@ -62,7 +61,7 @@ class Writer:
     def uid(self, *parts: str) -> str:
         """An identifier that follows from the image, the bundle and the parts (PS3.5 B.2, UUID version 5)."""
         name = "\n".join((FORMAT, self.source.sop_instance, self.bundle.sha256, *parts))
-        return f"2.25.{uuid.uuid5(_NAMESPACE, name).int}"
+        return f"2.25.{uuid.uuid5(NAMESPACE, name).int}"
 
     def _of(self, kind: Kind, what: str) -> str:
         points = sorted({finding.operating_point for finding in self.record.findings}) if kind in _DECIDING else []
@@ -74,7 +73,7 @@ class Writer:
 
     def device(self) -> str:
         """The identifier of this bundle as a device (IHE AIR: another one for each change of the model)."""
-        return f"2.25.{uuid.uuid5(_NAMESPACE, self.bundle.sha256).int}"
+        return f"2.25.{uuid.uuid5(NAMESPACE, self.bundle.sha256).int}"
 
     @property
     def software(self) -> tuple[str, str]:
@@ -138,7 +137,7 @@ class Writer:
         correct_ambiguous_vr(dataset, is_little_endian=True)
         # What is raw is written as it is: decoded and encoded anew, text that breaks its character set would change.
         dataset.set_original_encoding(False, True, python_encodings(self.source.character_set))
-        dataset.file_meta.ImplementationClassUID = UID(f"2.25.{_NAMESPACE.int}")
+        dataset.file_meta.ImplementationClassUID = UID(IMPLEMENTATION)
         dataset.file_meta.ImplementationVersionName = f"CXREDGE_{FORMAT}"
         return dataset
 

@@ -19,8 +19,8 @@ create table images (
     id text primary key,             -- also the name of the file: never anything of the patient
     sop_instance_uid text not null,
     sop_class_uid text not null,
-    sha256 text not null,            -- of the file
-    bytes integer not null,
+    sha256 text not null,            -- of the data set, as it came
+    bytes integer not null,          -- of the data set
     sender text not null,
     urgency integer not null,        -- 0 before 1
     received real not null,          -- seconds since 1970, as all moments here

@@ -19,7 +19,7 @@ class Event(enum.StrEnum):
 
     STARTED = "started"  # seconds
     STOPPED = "stopped"
-    CONNECTION_REFUSED = "connection_refused"  # code: address, limit, title, tls
+    CONNECTION_REFUSED = "connection_refused"  # code: address, limit, title, tls, pdu, late, left (before it asked)
     ASSOCIATION_ENDED = "association_ended"  # code: released, aborted, idle, pdu
     RECEIVED = "received"  # image, sender, bytes, seconds (of the C-STORE, from its request to its answer)
     KNOWN = "known"  # sender: it had been received before

@@ -29,6 +29,7 @@ class State(enum.StrEnum):
     DROPPED = "dropped"  # a person gave it up
 
 
+_SAME = "from images where sop_instance_uid = ? and sha256 = ? order by kept desc, received desc limit 1"
 FINISHED = (State.ANALYSED, State.ABSTAINED, State.IGNORED)
 
 
@@ -43,6 +44,7 @@ class Arrival:
     bytes: int
     sender: str
     stat: bool = False
+    ignored: str | None = None  # the code of why it shall not be analysed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,10 @@ class Images:
         A sender that got no answer sends again. The same bytes of the same instance are one image: False is returned,
         the new file may go, and if the first one was parked or dropped it has its turn again.
         """
+        now = time.time()
         with self._database.change() as cursor:
             known = cursor.execute(
-                "select id, state, kept from images where sop_instance_uid = ? and sha256 = ?"
-                " order by kept desc, received desc",
-                (arrival.sop_instance_uid, arrival.sha256),
+                f"select id, state, kept {_SAME}", (arrival.sop_instance_uid, arrival.sha256)
             ).fetchone()
             if known and known["kept"]:
                 if known["state"] in (State.PARKED, State.DROPPED):
@@ -92,7 +93,7 @@ class Images:
                 return False
             cursor.execute(
                 "insert into images (id, sop_instance_uid, sop_class_uid, sha256, bytes, sender, urgency, received,"
-                " state) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " state, code, finished) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     arrival.id,
                     arrival.sop_instance_uid,
@@ -101,8 +102,10 @@ class Images:
                     arrival.bytes,
                     arrival.sender,
                     0 if arrival.stat else 1,
-                    time.time(),
-                    State.QUEUED,
+                    now,
+                    State.IGNORED if arrival.ignored else State.QUEUED,
+                    arrival.ignored,
+                    now if arrival.ignored else None,
                 ),
             )
             return True
@@ -182,6 +185,11 @@ class Images:
                 (time.time(), identifier),
             )
             return cursor.rowcount == 1
+
+    def same(self, sop_instance_uid: str, sha256: str) -> Image | None:
+        """The row that `add` found for these bytes of this instance."""
+        rows = self._database.rows(f"select * {_SAME}", (sop_instance_uid, sha256))
+        return _image(rows[0]) if rows else None
 
     def get(self, identifier: str) -> Image | None:
         """One row."""

@@ -76,15 +76,20 @@ class Spool:
         """The folder of an image's results."""
         return self._results / identifier[:2] / identifier
 
-    def keep(self, identifier: str) -> Path:
+    def keep(self, identifier: str, *, synced: bool = False) -> Path:
         """Turn the received part into the image, durably: its bytes, its name, its folder.
+
+        Args:
+            identifier: which.
+            synced: whoever wrote it has flushed it, through the descriptor that it was written by.
 
         Raises:
             OSError: it is not on disk. The part may still be there, for the caller to remove.
         """
         final = self.image(identifier)
-        with self.part(identifier).open("rb+") as stream:
-            os.fsync(stream.fileno())
+        if not synced:
+            with self.part(identifier).open("rb+") as stream:
+                os.fsync(stream.fileno())
         self.part(identifier).replace(final)
         try:
             sync_folder(final.parent)
@@ -124,6 +129,13 @@ class Spool:
         """Those results of an image that are of these kinds and were made: an abstention has the report alone."""
         paths = [self.results(identifier) / f"{kind}{_SUFFIX}" for kind in kinds]
         return [path for path in paths if path.exists()]
+
+    def move_image(self, identifier: str, other: str) -> None:
+        """Give an image's file another identifier, durably."""
+        source, final = self.image(identifier), self.image(other)
+        source.replace(final)
+        sync_folder(final.parent)
+        sync_folder(source.parent)
 
     def forget_image(self, identifier: str) -> None:
         """Remove an image's file."""
