@@ -14,7 +14,7 @@ from typing import Any
 
 from cxredge.errors import Code, EngineError, UsageError
 
-__all__ = ["LIMIT_VARIABLE", "LOG_NAME", "compile_limit", "end_tree", "run_child", "start_child"]
+__all__ = ["LIMIT_VARIABLE", "LOG_NAME", "child_process", "compile_limit", "end_tree", "run_child", "start_child"]
 
 LIMIT_VARIABLE = "CXREDGE_COMPILE_SECONDS"
 PYTHON_VARIABLE = "CXREDGE_PYTHON"
@@ -76,22 +76,26 @@ def run_child(
 
 def start_child(module: str, order_file: Path, log: Any, **variables: str) -> subprocess.Popen[bytes]:
     """Start a module of ours on an order, apart from this process's terminal; `variables` join the environment."""
+    command, options = child_process(module, str(order_file), **variables)
+    try:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)  # noqa: S603
+    except OSError as error:
+        raise EngineError(Code.ENGINE_FAILED, f"{command[0]} cannot be started: {error.strerror}") from None
+
+
+def child_process(module: str, *arguments: str, **variables: str) -> tuple[list[str], dict[str, Any]]:
+    """The command and the options with which `subprocess.Popen` runs a module of ours, as the head of its own group."""
     python = os.environ.get(PYTHON_VARIABLE) or sys.executable
     if not python:
-        raise EngineError(Code.ENGINE_FAILED, f"there is no Python to compile with; set {PYTHON_VARIABLE}")
+        raise EngineError(Code.ENGINE_FAILED, f"there is no Python to run a child process with; set {PYTHON_VARIABLE}")
     # The child must find what this process finds, and must not look in the current folder (-P).
     home = str(Path(__file__).resolve().parents[2])
     environment = {**os.environ, **variables, "PYTHONPATH": os.pathsep.join([*filter(None, sys.path), home])}
-    options: dict[str, Any] = {"start_new_session": True}
+    options: dict[str, Any] = {"env": environment, "start_new_session": True}
     if sys.platform == "win32":
-        options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    command = [python, "-P", "-X", "faulthandler", "-m", module, str(order_file)]
-    try:
-        return subprocess.Popen(  # noqa: S603 - our own module
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **options
-        )
-    except OSError as error:
-        raise EngineError(Code.ENGINE_FAILED, f"{python} cannot be started: {error.strerror}") from None
+        flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
+        options = {"env": environment, "creationflags": flags}
+    return [python, "-P", "-X", "faulthandler", "-m", module, *arguments], options
 
 
 def _wait(process: subprocess.Popen[bytes], limit_seconds: float) -> int | None:

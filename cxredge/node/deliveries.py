@@ -68,12 +68,36 @@ class Deliveries:
                 (now + pause, now, reason, delivery.image, delivery.destination),
             )
 
+    def down(self, destination: str) -> None:
+        """The destination does not answer: the time after which deliveries are given up begins for all that wait."""
+        with self._database.change() as cursor:
+            cursor.execute(
+                "update deliveries set first_tried = ? where destination = ? and state = 'waiting'"
+                " and first_tried is null",
+                (time.time(), destination),
+            )
+
+    def expire(self, destination: str, hours: float) -> list[str]:
+        """Give up what was first tried so long ago; the images, for whoever tells of it."""
+        now = time.time()
+        with self._database.change() as cursor:
+            rows = cursor.execute(
+                "update deliveries set state = 'given_up', finished = ? where destination = ? and state = 'waiting'"
+                " and first_tried < ? returning image",
+                (now, destination, now - hours * 3600),
+            ).fetchall()
+            return [row["image"] for row in rows]
+
     def retry(self, image: str) -> int:
-        """Make all of an image's deliveries that are not sent due now; says how many."""
+        """Make all of an image's deliveries that are not sent due now; says how many.
+
+        None where retention has removed the results.
+        """
         with self._database.change() as cursor:
             cursor.execute(
                 "update deliveries set state = 'waiting', due = 0, first_tried = null, finished = null"
-                " where image = ? and state <> 'sent'",
+                " where image = ? and state <> 'sent'"
+                " and exists (select 1 from images where id = image and results)",
                 (image,),
             )
             return cursor.rowcount
