@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 
 from cxredge.dicom_out import SOP_CLASSES
 from cxredge.errors import Code, CxredgeError
-from cxredge.node.config import Destination, NodeConfig
+from cxredge.node.config import Destination, NodeConfig, Tls
 from cxredge.node.lock import SpoolLock
 from cxredge.node.spool import Spool
 
 __all__ = ["Check", "check_all"]
+
+_NO_STUDY = "2.25.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,23 +170,23 @@ def _why_not(association: object) -> str:
 
 
 def _by_http(one: Destination) -> str:
-    """OPTIONS of the place that results are posted to: answered without touching a study."""
+    """A query for a study that cannot be: whoever speaks DICOMweb answers it, and with nothing of a patient."""
     from cxredge.node.tls import client_context
 
     address = urlsplit(one.url or "")
     host, port = address.hostname or "", address.port
     if address.scheme == "https":
-        tls = client_context(one.tls)
+        tls = client_context(one.tls or Tls())
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(
             host, port, timeout=one.timeout_s, context=tls
         )
     else:
         connection = http.client.HTTPConnection(host, port, timeout=one.timeout_s)
-    headers = {}
+    headers = {"Accept": "application/dicom+json", "User-Agent": "cxredge"}
     if one.bearer_token_file is not None:
         headers["Authorization"] = f"Bearer {one.bearer_token_file.read_text(encoding='ascii').strip()}"
     try:
-        connection.request("OPTIONS", f"{address.path.rstrip('/')}/studies", headers=headers)
+        connection.request("GET", f"{address.path.rstrip('/')}/studies?StudyInstanceUID={_NO_STUDY}", headers=headers)
         status = connection.getresponse().status
     except http.client.HTTPException as error:
         raise _No(f"no HTTP answer: {type(error).__name__}") from None
@@ -192,6 +194,6 @@ def _by_http(one: Destination) -> str:
         connection.close()
     if status in (401, 403):
         raise _No(f"HTTP {status}: it does not let this node in; check bearer_token_file, or the client's certificate")
-    if status == 404 or (status >= 500 and status != 501):
+    if status not in (*range(200, 300), 405, 501):  # the last two: it takes results and answers no queries
         raise _No(f"HTTP {status}: no DICOMweb there; url is the part before /studies")
-    return f"answers (HTTP {status} to OPTIONS)"
+    return f"DICOMweb answers (HTTP {status})"

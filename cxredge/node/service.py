@@ -58,6 +58,7 @@ class Node:
         from cxredge.node.retire import Retirement
 
         self._began = time.monotonic()
+        self._senders = config.senders
         self._spool = Spool(config.spool)
         with ExitStack() as undo:
             undo.callback(SpoolLock(config.spool).release)
@@ -92,7 +93,7 @@ class Node:
 
         self._spool.sweep()
         self._images.give_back()
-        adopt(self._spool, self._images, self._watch)
+        adopt(self._spool, self._images, self._watch, self._senders)
         self._couriers.start()
         self._analysts.start()
         self._retirement.start()
