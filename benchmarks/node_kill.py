@@ -40,8 +40,10 @@ from tests.support.tiny_bundle import write_tiny_bundle
 
 AN_ASSOCIATION = 3
 SENDERS = 2
-LATEST_KILL = 4.0
+LATEST_KILL = 6.0
 """Seconds after a start: by then it has received, analysed and sent several."""
+A_PAUSE = 0.5
+"""Seconds between two associations of a sender: less, and most of the run is the last node's work on what is left."""
 UID = "1.2.826.0.1.3680043.8.498.7"
 
 
@@ -76,7 +78,7 @@ class Load:
                 waiting = [path for path in waiting if path not in answered]
                 if waiting and self._over.is_set():
                     return
-                time.sleep(0.05 if not waiting else 0.2)
+                time.sleep(A_PAUSE)
             for number in numbers:
                 (self.folder / str(sender) / f"{number}.dcm").unlink()
 
