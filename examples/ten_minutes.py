@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,7 +59,6 @@ def own_orthanc(home: Path) -> str:
         f"cp -r /etc/orthanc {storage}\n"
         f'sed -i -E \'s#^( *"(Storage|Index)Directory" *:).*#\\1 "{storage}/db",#\' {storage}/orthanc.json\n'
         f"/usr/sbin/Orthanc {storage} > {home}/orthanc.log 2>&1 &\n"
-        f"echo $! > {home}/orthanc.pid\n"
         "timeout 60 sh -c 'until curl -fs -o /dev/null http://127.0.0.1:8042/system; do sleep 1; done'"
     )
 
@@ -83,23 +84,18 @@ def main() -> None:
     environment = os.environ | {"HOME": str(home), "PATH": PATH}
     environment.pop("CXREDGE_CACHE", None)
     try:
-        ran = subprocess.Popen(["bash", "-euo", "pipefail", "-c", script(home)], cwd=ROOT, env=environment)
+        command = ["bash", "-euo", "pipefail", "-c", script(home)]
+        ran = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
         code = ran.wait()
     finally:
-        end(home)
+        with suppress(OSError):  # Orthanc, and where a block failed the node
+            os.killpg(ran.pid, signal.SIGTERM)
+            time.sleep(3)
+        shutil.rmtree(home, ignore_errors=True)
     seconds = time.monotonic() - began
     print(f"--- {seconds:.0f} seconds, of {LONGEST:.0f}")
     if code or seconds > LONGEST:
         sys.exit(f"the page does not hold: exit code {code}, {seconds:.0f} s")
-
-
-def end(home: Path) -> None:
-    """Stop Orthanc, and remove everything."""
-    process = home / "orthanc.pid"
-    if process.exists():
-        subprocess.run(["kill", process.read_text().strip()], check=False)
-        time.sleep(2)
-    shutil.rmtree(home, ignore_errors=True)
 
 
 if __name__ == "__main__":
