@@ -18,6 +18,7 @@ from typing import Any
 
 from pydicom import dcmread
 
+from cxredge.dicom_out import SOP_CLASSES
 from tests.support.filed import tool
 from tests.support.orthanc import Orthanc, free_ports
 
@@ -200,6 +201,7 @@ def reports_in(pacs: Orthanc) -> dict[str, list[bytes]]:
                 for evidence in dataset.CurrentRequestedProcedureEvidenceSequence
                 for series in evidence.ReferencedSeriesSequence
                 for item in series.ReferencedSOPSequence
+                if item.ReferencedSOPClassUID != SOP_CLASSES["seg"]
             }
             found.setdefault(str(about), []).append(file)
     return found
