@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 
 from cxredge.errors import Code, UsageError
 from cxredge.node import wire
@@ -71,6 +72,7 @@ class Receiver:
             self._listener.listen(_BACKLOG)
         except OSError as error:
             raise UsageError(Code.NODE_ADDRESS, f"{place.address}:{place.port}: {error.strerror or error}") from None
+        import_module("pydicom.filereader")  # not at the first image, and not by two threads at once
         self._thread.start()
 
     @property

@@ -75,7 +75,7 @@ def test_there_is_something_to_read() -> None:
 def test_no_pickle_no_network_no_shell_no_eval(path: Path) -> None:
     name, imported = path.relative_to(PACKAGE).as_posix(), _imported(path)
     assert not imported & UNPICKLE
-    assert not imported & NETWORK
+    assert not imported & NETWORK or name.startswith("node/")  # the node is what the network is for
     assert "subprocess" not in imported or name in STARTS_PROCESSES
     assert "ctypes" not in imported or name in CALLS_THE_SYSTEM
     assert list(_faults(path)) == []
