@@ -26,7 +26,8 @@ from cxredge.node.config import (
     read_config,
 )
 from cxredge.node.images import State
-from tests.support.node_page import with_tables
+from tests.support.node_page import TABLES
+from tests.support.tables import with_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "node.md").read_text(encoding="utf-8")
@@ -73,7 +74,7 @@ def test_every_section_is_there() -> None:
 
 
 def test_events_and_metrics_are_current() -> None:
-    assert with_tables(PAGE) == PAGE, "run `python -m tests.support.node_page docs/node.md`"
+    assert with_tables(PAGE, TABLES) == PAGE, "run `python -m tests.support.node_page docs/node.md`"
 
 
 def test_every_state() -> None:
