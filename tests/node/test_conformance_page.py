@@ -1,4 +1,4 @@
-"""docs/conformance.md says what the code does: its tables are made from it, and other programs meet the same answers."""
+"""docs/conformance.md says what the code does: its tables are made from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of docs/conformance.md that follow from the code: `python -m tests.support.conformance_page FILE`."""
+"""Tables of docs/conformance.md that follow from the code: `python -m tests.support.conformance_page FILE`."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def refused_syntaxes() -> str:
 
 def statuses() -> str:
     """Answers to a C-STORE."""
-    rows = [(f"{_kind(status)}", f"`{status:04X}`", _STATUSES[status]) for status in Status]
+    rows = [(_kind(status), f"`{status:04X}`", _STATUSES[status]) for status in Status]
     return table(["status", "code", "when"], rows)
 
 
@@ -132,12 +132,24 @@ TABLES = {
 }
 
 
+_NEWER = {
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+    "1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression",
+}
+"""Of PS3.6 tables that pydicom does not have yet."""
+
+
 def _named(uid: str, *more: str) -> tuple[str, ...]:
-    return (UID(uid).name, f"`{uid}`", *more)
+    return (_NEWER.get(uid) or UID(uid).name, f"`{uid}`", *more)
 
 
 def _kind(status: Status) -> str:
-    return "Success" if status is Status.SUCCESS else status.name.replace("_", " ").capitalize()
+    """The standard's words for it (PS3.4 B.2.3, PS3.7 C)."""
+    named = {0x0000: "Success", 0x0117: "Invalid object instance", 0x0122: "SOP class not supported"}
+    ranges = {0xA700: "Refused: out of resources", 0xA900: "Error: data set does not match SOP class"}
+    return named.get(status) or ranges.get(status & 0xFF00) or "Error: cannot understand"
 
 
 def _by_number(uid: str) -> list[int]:
