@@ -26,8 +26,8 @@ from cxredge.node.spool import Spool
 
 __all__ = ["DRAIN_SECONDS", "Node", "need_node", "serve"]
 
-DRAIN_SECONDS = 25.0
-"""How long what runs may take to end once the node is asked to: 30 seconds are promised for all of it."""
+DRAIN_SECONDS = 20.0
+"""How long what runs may take to end once the node is asked to; cutting it off takes some more, and 30 are promised."""
 LOOK_SECONDS = 1.0
 """How often the node looks whether `cxredge queue` has changed the tables."""
 

@@ -138,6 +138,22 @@ def test_what_is_received_while_it_is_asked_to_end(place: NodeFolder, pacs: Orth
     assert len(reports_in(pacs)) >= len(answered)
 
 
+def test_a_destination_that_hangs_does_not_hold_up_the_end(tiny_bundle: Path, tmp_path: Path, pacs: Orthanc) -> None:
+    """It takes the connection and says nothing, and the node would wait an hour for it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        hangs = f'[[destination]]\nname = "hangs"\nae_title = "X"\nhost = "127.0.0.1"\nport = {port}\n'
+        place = NodeFolder(tmp_path / "node", tiny_bundle, destination(pacs) + hangs + "timeout_s = 3600.0\n")
+        with place.start() as node:
+            node.wait_ready()
+            assert send(place.port, films(tmp_path / "films", filed_bytes(), [1]))
+            connection, _ = silent.accept()
+            wait_for(lambda: node.events("sent"), "the other destination, which need not wait")
+            assert node.stop() == 0
+            connection.close()
+    assert [(one["destination"], one["state"]) for one in place.found()["deliveries"]] == [("hangs", "waiting")]
+
+
 def test_systemd_is_told(place: NodeFolder, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
