@@ -26,10 +26,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
@@ -99,38 +101,53 @@ class Numbers:
             return self._last
 
 
-def side(
-    port: int, called: str, data: bytes, count: int, associations: int, numbers: Numbers, answers: list[float]
-) -> Side:
-    """Seconds until all of `count` images on each of the associations are answered; each answer's own in `answers`."""
+@dataclass
+class Peer:
+    """A running receiver, and what its turns took beside their seconds."""
+
+    port: int
+    title: str
+    process: int
+    answers: list[list[float]] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+
+    def processor_seconds(self) -> float:
+        """That its process has used."""
+        used = psutil.Process(self.process).cpu_times()
+        return float(used.user + used.system)
+
+
+def side(peer: Peer, data: bytes, count: int, associations: int, numbers: Numbers) -> Side:
+    """Seconds until all of `count` images on each of the associations are answered."""
 
     def once() -> float:
-        senders = [Sender(port, called, data) for _ in range(associations)]
+        senders = [Sender(peer.port, peer.title, data) for _ in range(associations)]
         spent: list[list[float]] = [[] for _ in senders]
 
         def work(index: int) -> None:
             spent[index] = [senders[index].store(numbers.next()) for _ in range(count)]
 
         threads = [threading.Thread(target=work, args=(index,)) for index in range(len(senders))]
-        began = time.perf_counter()
+        used, began = peer.processor_seconds(), time.perf_counter()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         whole = time.perf_counter() - began
+        peer.processor.append((peer.processor_seconds() - used) / (count * associations))
         for sender in senders:
             sender.scu.release()
         if any(len(one) != count for one in spent):
             raise SystemExit("an association broke")
-        answers.append([second for one in spent for second in one])
+        peer.answers.append([second for one in spent for second in one])
         return whole
 
     return once
 
 
 @contextmanager
-def pynetdicom_node(folder: Path) -> Iterator[int]:
-    """The port of pynetdicom's receiver."""
+def pynetdicom_node(folder: Path) -> Iterator[Peer]:
+    """pynetdicom's receiver."""
     script = Path(__file__).with_name("_pynetdicom_node.py")
     process = subprocess.Popen(
         [sys.executable, str(script), str(folder)],
@@ -142,69 +159,33 @@ def pynetdicom_node(folder: Path) -> Iterator[int]:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        yield int(process.stdout.readline().split()[1])
+        yield Peer(int(process.stdout.readline().split()[1]), "CXREDGE", process.pid)
     finally:
         process.stdin.close()
         process.wait(30)
 
 
-def receivers(stack: ExitStack, folder: Path) -> dict[str, tuple[int, str]]:
-    """Port and AE title of each that runs here."""
+def receivers(stack: ExitStack, folder: Path) -> dict[str, Peer]:
+    """All that run here."""
     for name in ("ours", "orthanc", "pynetdicom"):
         (folder / name).mkdir()
-    config = write_config(folder / "ours", free_disk_mb=0, images_a_minute=1_000_000)
-    found = {"ours": (stack.enter_context(node_child(config)).port, "CXREDGE")}
-    if shutil.which("Orthanc", path=f"{os.environ['PATH']}:/usr/sbin"):
-        found["orthanc"] = (stack.enter_context(orthanc(folder / "orthanc")).dimse, "ORTHANC")
+    child = stack.enter_context(node_child(write_config(folder / "ours", free_disk_mb=0, images_a_minute=1_000_000)))
+    found = {"ours": Peer(child.port, "CXREDGE", child.process.pid)}
+    if shutil.which("Orthanc", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin"):
+        server = stack.enter_context(orthanc(folder / "orthanc"))
+        found["orthanc"] = Peer(server.dimse, "ORTHANC", server.process)
     else:
         print("orthanc: not run; it is not installed (Debian: orthanc, orthanc-dicomweb)")
-    found["pynetdicom"] = (stack.enter_context(pynetdicom_node(folder / "pynetdicom")), "CXREDGE")
+    found["pynetdicom"] = stack.enter_context(pynetdicom_node(folder / "pynetdicom"))
     return found
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = options(__doc__, rounds=5)
-    parser.add_argument("--count", type=int, default=5, help="images an association sends in a turn")
-    parser.add_argument("--associations", type=int, default=10)
-    parser.add_argument("--only", action="append", choices=["ours", "orthanc", "pynetdicom"])
-    asked = parser.parse_args()
-    before, numbers = load(), Numbers()
-    count, associations = (1, 2) if asked.smoke else (asked.count, asked.associations)
-    data = film(*((50, 40) if asked.smoke else (ROWS, COLUMNS)))
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        peers = receivers(stack, Path(name))
-        peers = {peer: place for peer, place in peers.items() if asked.only is None or peer in asked.only}
-        answers: dict[str, list[list[float]]] = {peer: [] for peer in peers}
-        rounds, warm_up = (1, 0) if asked.smoke else (asked.rounds, 1)
-        taken = in_turns(
-            {
-                peer: side(port, title, data, count, associations, numbers, answers[peer])
-                for peer, (port, title) in peers.items()
-            },
-            rounds,
-            warm_up,
-        )
-    rows = {peer: figures(taken[peer], answers[peer][warm_up:], count * associations) for peer in peers}
-    for peer, row in rows.items():
-        rate, late = row["images_a_second"]["median"], row["answer_s"]["p99"]
-        judged = peer == "ours" and not asked.smoke
-        print(
-            f"{peer:<11} {rate:7.1f} images/s{verdict(rate, IMAGES_A_SECOND if judged else None)}"
-            f"   answer: median {row['answer_s']['median']:.3f} s, p99 {late:.3f} s"
-            f"{verdict(late, P99_SECONDS if judged else None, lower_is_better=True)}"
-        )
-        if peer != "ours" and "ours" in taken:
-            row["times_as_long_as_ours"] = ratio(taken[peer], taken["ours"])
-            print(f"            takes {row['times_as_long_as_ours']['ratio']:.2f} times as long as ours")
-    finish(rows, asked, before)
-
-
-def figures(seconds: list[float], answers: list[list[float]], images: int) -> dict[str, Any]:
-    """A row: the rate of each turn, and of all answers the median and the 99th percentile."""
-    every = np.concatenate([np.array(one) for one in answers])
+def figures(peer: Peer, seconds: list[float], images: int, warm_up: int) -> dict[str, Any]:
+    """A row: the rate of each turn, processor time an image, and of all answers the median and the 99th percentile."""
+    every = np.concatenate([np.array(one) for one in peer.answers[warm_up:]])
     return {
         "images_a_second": summary([images / one for one in seconds]),
+        "processor_ms_an_image": summary([1e3 * one for one in peer.processor[warm_up:]]),
         "answer_s": {
             "median": round(float(np.median(every)), 4),
             "p99": round(float(np.percentile(every, 99)), 4),
@@ -212,6 +193,43 @@ def figures(seconds: list[float], answers: list[list[float]], images: int) -> di
             "answers": int(every.size),
         },
     }
+
+
+def told(name: str, row: dict[str, Any], judged: bool) -> str:
+    """A row in words."""
+    rate, late = row["images_a_second"]["median"], row["answer_s"]["p99"]
+    return (
+        f"{name:<11} {rate:6.1f} images/s{verdict(rate, IMAGES_A_SECOND if judged else None)}"
+        f"   answer: median {row['answer_s']['median']:.3f} s, p99 {late:.3f} s"
+        f"{verdict(late, P99_SECONDS if judged else None, lower_is_better=True)}"
+        f"   processor {row['processor_ms_an_image']['median']:.0f} ms an image"
+    )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = options(__doc__, rounds=5)
+    parser.add_argument("--count", type=int, default=5, help="images an association sends in a turn")
+    parser.add_argument("--associations", type=int, default=10)
+    asked = parser.parse_args()
+    before, numbers = load(), Numbers()
+    count, associations = (1, 2) if asked.smoke else (asked.count, asked.associations)
+    rounds, warm_up = (1, 0) if asked.smoke else (asked.rounds, 1)
+    data = film(*((50, 40) if asked.smoke else (ROWS, COLUMNS)))
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        peers = receivers(stack, Path(name))
+        sides = {who: side(peer, data, count, associations, numbers) for who, peer in peers.items()}
+        taken = in_turns(sides, rounds, warm_up)
+    rows = {who: figures(peer, taken[who], count * associations, warm_up) for who, peer in peers.items()}
+    for who, row in rows.items():
+        print(told(who, row, who == "ours" and not asked.smoke))
+        if who != "ours":
+            row["times_as_long_as_ours"] = ratio(taken[who], taken["ours"])
+            spread = row["times_as_long_as_ours"]
+            print(
+                f"            takes {spread['ratio']:.2f} times as long ({spread['low']:.2f} to {spread['high']:.2f})"
+            )
+    finish(rows, asked, before)
 
 
 if __name__ == "__main__":

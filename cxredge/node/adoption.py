@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxredge.errors import Code
+from cxredge.errors import Code, InputError
 from cxredge.node.arrival import enter, why_ignored
 from cxredge.node.config import Sender
 from cxredge.node.events import Event, Watch
@@ -50,7 +50,10 @@ def _adopted(identifier: str, spool: Spool, images: Images, watch: Watch, urgent
     if images.get(identifier) is not None:  # retention was about to remove it
         spool.forget_image(identifier)
         return False
-    arrival = _read(identifier, spool.image(identifier), urgent)
+    try:
+        arrival = _read(identifier, spool.image(identifier), urgent)
+    except (OSError, InputError):
+        arrival = None
     if arrival is None:
         watch(Event.FAILED, code="adopt")
         return False

@@ -42,6 +42,10 @@ class Couriers:
         for courier in self._couriers:
             courier.wake()
 
+    def running(self) -> int:
+        """How many of them are still at work."""
+        return sum(courier.running for courier in self._couriers)
+
     def stop(self, seconds: float) -> None:
         """Begin nothing new, give what is under way so many seconds, then cut it off: it will be sent again."""
         until = time.monotonic() + seconds
@@ -96,6 +100,11 @@ class _Courier:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether its thread lives."""
+        return self._thread.is_alive()
 
     def wake(self) -> None:
         """Look now."""

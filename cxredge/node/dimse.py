@@ -13,7 +13,17 @@ from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, _config, build_context, evt
 
 from cxredge.node.config import Destination
-from cxredge.node.sending import DUPLICATE, Parcel, Refused, ResultFile, Told, Unreachable, pace_limit, tls_context
+from cxredge.node.sending import (
+    DUPLICATE,
+    Parcel,
+    Refused,
+    ResultFile,
+    Told,
+    Unreachable,
+    keep_little_in_flight,
+    pace_limit,
+    tls_context,
+)
 
 if TYPE_CHECKING:
     from pynetdicom.association import Association
@@ -125,8 +135,9 @@ class _Line:
         self._title = title
         self._objects = objects
         self._association: Association | None = None
-        self._moved = time.monotonic()
+        self._began = self._moved = time.monotonic()
         self._unsent: int | None = None  # None while no object is on its way
+        self._connected = False
         self._stalled = False
         self._cut = False
         self._over = threading.Event()
@@ -152,15 +163,15 @@ class _Line:
                 title,
                 max_pdu=_MOST_PDU,
                 tls_args=tls,
-                evt_handlers=[(evt.EVT_DATA_SENT, self._sent)],
+                evt_handlers=[(evt.EVT_CONN_OPEN, self._opened), (evt.EVT_DATA_SENT, self._sent)],
             )
         except OSError as error:
             raise Unreachable("unreachable", f"no connection: {error.strerror or type(error).__name__}") from None
         if not association.is_established:
-            raise _no_association(association)
+            raise self._no_association(association)
         self._association = association
         with suppress(AttributeError, OSError):  # closed by now: the first object will tell
-            _socket(association).settimeout(seconds)
+            keep_little_in_flight(_socket(association), seconds)
         threading.Thread(target=self._watch, name=f"line to {self._to.name}", daemon=True).start()
 
     def store(self, one: ResultFile) -> int | None:
@@ -176,13 +187,14 @@ class _Line:
         exact = context.transfer_syntax[0] == one.syntax
         data = one.path if exact else dcmread(one.path)
         association.dimse_timeout = pace_limit(self._to.timeout_s, one.bytes)
-        self._moved, self._unsent = time.monotonic(), one.bytes
+        self._began = self._moved = time.monotonic()
+        self._unsent = one.data_set_bytes
         try:
             status = association.send_c_store(data)
         except RuntimeError:  # it ended a moment ago
             return None
         finally:
-            self._stalled |= time.monotonic() - self._moved >= self._to.timeout_s
+            self._stalled |= self._still()
             self._unsent = None
         return int(status.Status) if "Status" in status else None
 
@@ -215,18 +227,33 @@ class _Line:
         with suppress(AttributeError, OSError):
             _socket(self._association).shutdown(2)
 
+    def _no_association(self, association: Association) -> Unreachable:
+        answer: Any = association.acceptor.primitive
+        if association.is_rejected and answer is not None:
+            return Unreachable("rejected", f"it refused the association: {answer.reason_str.lower()}")
+        if self._connected:
+            return Unreachable("rejected", "it was connected to, and gave no association")
+        return Unreachable("unreachable", "no connection")
+
+    def _opened(self, event: Any) -> None:  # noqa: ARG002 - pynetdicom's signature
+        self._connected = True
+
     def _sent(self, event: Any) -> None:
         self._moved = time.monotonic()
         if self._unsent is not None:
             self._unsent = max(0, self._unsent - len(event.data))
 
-    def _watch(self) -> None:
-        """Cut the line when nothing moves.
+    def _still(self) -> bool:
+        """Whether nothing has moved for too long.
 
-        While bytes go out the socket's own timeout watches, piece by piece; here it is their answer that is waited for.
+        A line that was slow has its time again: as much may lie before the other side as has been taken from here.
         """
+        return time.monotonic() - self._moved > self._to.timeout_s + (self._moved - self._began)
+
+    def _watch(self) -> None:
+        """Cut the line when no answer comes; while an object goes out, the socket's own timeout watches each piece."""
         while not self._over.wait(_LOOKS_EVERY):
-            if self._unsent == 0 and time.monotonic() - self._moved > self._to.timeout_s:
+            if self._unsent == 0 and self._still():
                 self._stalled = True
                 self._shut()
                 return
@@ -234,15 +261,6 @@ class _Line:
 
 def _socket(association: Any) -> Any:
     return association.dul.socket.socket
-
-
-def _no_association(association: Association) -> Unreachable:
-    answer: Any = association.acceptor.primitive
-    if association.is_rejected and answer is not None:
-        return Unreachable("rejected", f"it refused the association: {answer.reason_str.lower()}")
-    if association.is_rejected or association.is_aborted:
-        return Unreachable("rejected", "it gave no association")
-    return Unreachable("unreachable", "no connection")
 
 
 def _meaning(status: int) -> str:

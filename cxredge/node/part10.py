@@ -60,7 +60,10 @@ def read_file_head(file: BinaryIO) -> FileHead | None:
     length = int.from_bytes(before[-4:], "little")
     if length > _MOST:
         return None
-    said = {int(one.tag): one.value for one in data_element_generator(io.BytesIO(file.read(length)), False, True)}
+    try:
+        said = {int(one.tag): one.value for one in data_element_generator(io.BytesIO(file.read(length)), False, True)}
+    except Exception:  # pydicom's reader raises whatever broken bytes lead it to
+        return None
     values = [said.get(tag) for tag in (_CLASS, _INSTANCE, _SYNTAX, _SENDER)]
     sop_class, instance, syntax, sender = (
         value.decode("ascii", "replace").strip("\0 ") if isinstance(value, bytes) else "" for value in values

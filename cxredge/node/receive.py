@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import threading
@@ -67,7 +68,8 @@ class Receiver:
                 place.address, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
             self._listener = socket.socket(family, kind, protocol)
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if os.name == "posix":  # elsewhere it would let another program listen at the same port
+                self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._listener.bind(address)
             self._listener.listen(_BACKLOG)
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ __all__ = [
     "ResultFile",
     "Told",
     "Unreachable",
+    "keep_little_in_flight",
     "pace_limit",
     "tls_context",
 ]
@@ -32,6 +34,9 @@ __all__ = [
 DUPLICATE = 0x0111
 """Duplicate SOP instance (PS3.7 C): it has the object already."""
 _SLOWEST = 2000.0
+_BUFFER = 1 << 17
+_HEAD = 144
+"""Bytes of a file's preamble, of "DICM", and of the element that says how long the file meta information is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class ResultFile:
 
     path: Path
     bytes: int
+    data_set_bytes: int
     sop_class: UID
     sop_instance: UID
     syntax: UID
@@ -52,9 +58,11 @@ class ResultFile:
             OSError, or an error of pydicom's: it cannot be read.
         """
         meta = read_file_meta_info(path)
+        size = path.stat().st_size
         return ResultFile(
             path,
-            path.stat().st_size,
+            size,
+            size - _HEAD - int(meta.FileMetaInformationGroupLength),
             meta.MediaStorageSOPClassUID,
             meta.MediaStorageSOPInstanceUID,
             meta.TransferSyntaxUID,
@@ -128,6 +136,15 @@ class Channel(Protocol):
 def pace_limit(timeout_s: float, count: int) -> float:
     """The most seconds for so many bytes: a slow line has its time, one that drips does not hold us for ever."""
     return 2 * timeout_s + count / _SLOWEST
+
+
+def keep_little_in_flight(connection: socket.socket, timeout_s: float) -> None:
+    """Make the system tell soon that a peer takes nothing: by a small buffer, and a time limit on each piece.
+
+    The system's own buffers hold megabytes: all of an object would seem sent while a slow line has just begun.
+    """
+    connection.settimeout(timeout_s)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:

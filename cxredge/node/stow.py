@@ -8,6 +8,7 @@ import secrets
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +17,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cxredge.node.config import Destination, Tls
-from cxredge.node.sending import DUPLICATE, Parcel, Refused, ResultFile, Told, Unreachable, pace_limit, tls_context
+from cxredge.node.sending import (
+    DUPLICATE,
+    Parcel,
+    Refused,
+    ResultFile,
+    Told,
+    Unreachable,
+    keep_little_in_flight,
+    pace_limit,
+    tls_context,
+)
 
 __all__ = ["StowChannel"]
 
@@ -104,6 +115,7 @@ class StowChannel:
         except OSError as error:
             connection.close()
             raise Unreachable("unreachable", f"no connection: {_why(error)}") from None
+        keep_little_in_flight(connection.sock, self._to.timeout_s)
         return connection
 
     def _new_connection(self) -> http.client.HTTPConnection:
@@ -146,11 +158,14 @@ def _exchange(
 ) -> tuple[int, bytes]:
     """Send the request and read its answer, both within bounds."""
     broken: OSError | None = None
+    began = time.monotonic()
     try:
         connection.request("POST", path, body=iter(body), headers=headers)
     except (BrokenPipeError, ConnectionResetError) as error:
         broken = error  # the answer may have come before the request was taken whole (413): then it counts
     try:
+        # A line that was slow has its time again: as much may lie before the other side as has been taken from here.
+        connection.sock.settimeout((connection.timeout or 0.0) + time.monotonic() - began)
         with connection.getresponse() as response:
             return response.status, response.read(_LONGEST_ANSWER)
     except (OSError, http.client.HTTPException):

@@ -1,4 +1,4 @@
-"""The receiving node alone, as a process that a test may kill: `python -m tests.support.node_child NODE.TOML`.
+"""The receiving node alone, as a process that a test may kill: `python tests/support/node_child.py NODE.TOML`.
 
 It listens on a free port, whatever the file says, prints `PORT n` and then a line an event, and ends when its standard
 input does.
@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -53,11 +51,11 @@ def write_config(folder: Path, **limits: object) -> Path:
 def node_child(config: Path, environment: Mapping[str, str] | None = None) -> Iterator[NodeChild]:
     """Start one; killed at the end if it still runs."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.node_child", str(config)],
+        [sys.executable, "-P", __file__, str(config)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
+        env={**os.environ, **(environment or {})},
     )
     try:
         assert process.stdout is not None

@@ -28,6 +28,7 @@ class Orthanc:
 
     http: int
     dimse: int
+    process: int
 
     def get(self, path: str, accept: str = "*/*") -> tuple[bytes, str]:
         """The body and its content type."""
@@ -108,7 +109,7 @@ def orthanc(folder: Path) -> Iterator[Orthanc]:
     with (folder / "orthanc.log").open("wb") as log:
         process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=log, stderr=subprocess.STDOUT)
     try:
-        server = Orthanc(http, dimse)
+        server = Orthanc(http, dimse, process.pid)
         _wait(server, process, folder / "orthanc.log")
         yield server
     finally:
