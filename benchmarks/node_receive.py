@@ -147,7 +147,7 @@ def side(peer: Peer, data: bytes, count: int, associations: int, numbers: Number
 
 @contextmanager
 def pynetdicom_node(folder: Path) -> Iterator[Peer]:
-    """pynetdicom's receiver."""
+    """Pynetdicom's receiver."""
     script = Path(__file__).with_name("_pynetdicom_node.py")
     process = subprocess.Popen(
         [sys.executable, str(script), str(folder)],
