@@ -106,6 +106,18 @@ def kill_at_random(node: RunningNode, chance: random.Random) -> str:
     return "node"
 
 
+def drain(place: NodeFolder, seconds: float) -> int:
+    """Wait until all is done. An image whose worker was killed twice is parked, as it might have been its fault: a
+    person's `cxredge queue retry` gives it its turn again. Says how many there were.
+    """
+    parked = len(place.found("--state", "parked")["images"])
+    if parked:
+        done = place.queue("retry", "--all-parked")
+        assert done.returncode == 0, done.stderr
+    wait_for(place.is_done, "an empty queue", seconds, every=2.0)
+    return parked
+
+
 def judge(place: NodeFolder, pacs: Orthanc, acknowledged: set[str]) -> dict[str, Any]:
     """What became of each image that was answered for."""
     rows = sqlite3.connect(place.spool / "node.db").execute("select id, sop_instance_uid, state from images").fetchall()
@@ -156,10 +168,17 @@ def run(rounds: int, seed: int, folder: Path) -> dict[str, Any]:
         print()
         with place.start() as node:
             node.wait_ready()
-            wait_for(place.is_done, "an empty queue", 60 + 5 * len(load.acknowledged))
+            parked = drain(place, 120 + 10 * len(load.acknowledged))
             outcome = judge(place, pacs, load.acknowledged)
             code = node.stop()
-    return {"rounds": rounds, "killed": dict(killed), "sent": load.sent, **outcome, "last exit code": code}
+    return {
+        "rounds": rounds,
+        "killed": dict(killed),
+        "sent": load.sent,
+        "parked until asked for": parked,
+        **outcome,
+        "last exit code": code,
+    }
 
 
 def is_kept(outcome: dict[str, Any]) -> bool:

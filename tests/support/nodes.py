@@ -28,13 +28,13 @@ PATIENCE = 180.0
 """Seconds that a test waits for a condition: the machine may be busy, and nothing here is timed."""
 
 
-def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIENCE, every: float = 0.1) -> None:
     """Wait until it holds."""
     until = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > until:
             raise AssertionError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 @dataclass
