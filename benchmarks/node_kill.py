@@ -107,8 +107,10 @@ def kill_at_random(node: RunningNode, chance: random.Random) -> str:
 
 
 def drain(place: NodeFolder, seconds: float) -> int:
-    """Wait until all is done. An image whose worker was killed twice is parked, as it might have been its fault: a
-    person's `cxredge queue retry` gives it its turn again. Says how many there were.
+    """Wait until all is done; says how many images had to be asked for again.
+
+    An image whose worker was killed twice is parked, as it might have been its fault: `cxredge queue retry` gives it
+    its turn, as a person would.
     """
     parked = len(place.found("--state", "parked")["images"])
     if parked:
