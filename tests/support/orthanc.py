@@ -85,8 +85,11 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[Orthanc]:
-    """Start it with an empty storage in `folder`, and stop it; skips the test where it is not installed."""
+def orthanc(folder: Path, **options: Any) -> Iterator[Orthanc]:
+    """Start it with an empty storage in `folder`, and stop it; skips the test where it is not installed.
+
+    `options` join its configuration.
+    """
     program = shutil.which("Orthanc", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
     if program is None or not DICOMWEB.exists():
         pytest.skip("Orthanc is not installed (Debian: orthanc, orthanc-dicomweb)")
@@ -104,6 +107,7 @@ def orthanc(folder: Path) -> Iterator[Orthanc]:
         "DicomAlwaysAllowGet": True,
         "Plugins": [str(DICOMWEB)],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+        **options,
     }
     (folder / "orthanc.json").write_text(json.dumps(config), encoding="utf-8")
     with (folder / "orthanc.log").open("wb") as log:
