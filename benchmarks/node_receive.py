@@ -147,7 +147,7 @@ def side(peer: Peer, data: bytes, count: int, associations: int, numbers: Number
 
 @contextmanager
 def pynetdicom_node(folder: Path) -> Iterator[Peer]:
-    """Pynetdicom's receiver."""
+    """The receiver of `_pynetdicom_node.py`."""
     script = Path(__file__).with_name("_pynetdicom_node.py")
     process = subprocess.Popen(
         [sys.executable, str(script), str(folder)],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cxredge.node import wire
 from cxredge.node.admission import Admission, Guest
 from cxredge.node.arrival import Incoming, Kept, Refused, Status
-from cxredge.node.channel import Channel, Ended, Late
+from cxredge.node.channel import Basin, Channel, Ended, Late
 from cxredge.node.classes import VERIFICATION
 from cxredge.node.config import NodeConfig, Sender
 from cxredge.node.events import Event, Watch
@@ -35,6 +35,7 @@ class House:
     watch: Watch
     wake: Callable[[], None]
     admission: Admission
+    basin: Basin
     closing: Callable[[], bool]
 
 
@@ -84,6 +85,7 @@ class Association:
         finally:
             if self._store is not None and self._store.incoming is not None:
                 self._store.incoming.discard()
+            self._channel.leave()
             self._guest.busy = False
 
     def _next(self) -> bool:
@@ -138,10 +140,11 @@ class Association:
             return
         if self._store is None or self._store.context != context:
             raise WireError("a data set without a command")
-        for piece in self._channel.pieces(size):
-            self._take(self._store, piece)
+        self._channel.pour(size, self._take)
         if control & _LAST:
+            self._channel.flush()
             self._finish(self._store)
+            self._channel.narrow()
 
     def _perform(self, context: int, command: Command) -> None:
         sop_class, syntax = self._contexts[context]
@@ -158,6 +161,7 @@ class Association:
         if not store.command.has_data:
             raise WireError("a C-STORE without a data set")
         self._store = store
+        self._channel.widen()
         try:
             store.incoming = self._admitted(store.command, sop_class, syntax)
         except Refused as refused:
@@ -177,8 +181,11 @@ class Association:
             raise Refused(Status.DISK_FULL, "disk_full")
         return Incoming(self._house.spool, command, syntax, self._sender, self._limits.instance_mb << 20)
 
-    def _take(self, store: _Store, piece: memoryview) -> None:
+    def _take(self, piece: memoryview) -> None:
         """A data set must be read to its end before its command can be answered, even one that is refused."""
+        store = self._store
+        if store is None:
+            return
         if store.incoming is None:
             store.dropped += len(piece)
             if store.dropped > self._limits.instance_mb << 20:

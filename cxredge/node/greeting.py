@@ -57,7 +57,6 @@ def _accepted(house: House, channel: Channel, guest: Guest, body: bytes) -> Asso
         raise Refusal("limit")
     answers = negotiate(request.contexts)
     channel.send(wire.accept(body, answers, house.config.limits.pdu_bytes))
-    channel.widen()
     classes = {context.number: context.abstract for context in request.contexts}
     accepted = {number: (classes[number], syntax) for number, result, syntax in answers if result == 0}
     return Association(house, channel, guest, sender, accepted)

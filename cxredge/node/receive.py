@@ -16,7 +16,7 @@ from cxredge.node import wire
 from cxredge.node.admission import Admission, Guest, address_of
 from cxredge.node.adoption import adopt
 from cxredge.node.association import House
-from cxredge.node.channel import Channel
+from cxredge.node.channel import Basin, Channel
 from cxredge.node.config import NodeConfig
 from cxredge.node.events import Event, Watch
 from cxredge.node.greeting import Refusal, greet
@@ -50,7 +50,7 @@ class Receiver:
         self._config, self._watch = config, watch
         self._closing = threading.Event()
         self._admission = Admission(config)
-        self._house = House(config, spool, images, watch, wake, self._admission, self._closing.is_set)
+        self._house = House(config, spool, images, watch, wake, self._admission, Basin(), self._closing.is_set)
         self._tls = server_context(config.receiver)
         self._places = threading.BoundedSemaphore(config.limits.connections + _LEAVING)
         self._listener: socket.socket | None = None
@@ -159,7 +159,7 @@ class _Visit:
         try:
             if self._tls is not None:
                 self._secure(self._tls, due)
-            channel = Channel(self._socket)
+            channel = Channel(self._socket, self._house.basin)
             channel.due = due
             association = greet(self._house, channel, self.guest)
         except Refusal as refusal:

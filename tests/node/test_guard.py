@@ -376,3 +376,21 @@ def test_lengths_of_4_gib_cost_nothing(tmp_path: Path) -> None:
         for scu in held:
             with pytest.raises((AbortedError, ConnectionError)):
                 scu.status()
+
+
+def test_a_hundred_images_that_never_end(tmp_path: Path) -> None:
+    """As many associations as there may be, each in the middle of an image."""
+    with node_child(write_config(tmp_path, free_disk_mb=0)) as child:
+        assert _stores(child.port, f"{UID}.0", 11 * MEGABYTE)
+        before, held = child.resident(), []
+        whole = store_message(3, 1, DX, UID, small_dx(UID, 3 * MEGABYTE), 1 << 17)
+        for number in range(99):
+            scu = Scu.connect(child.port, source=f"127.0.2.{number % 9 + 1}")
+            scu.send(whole[:-1000])
+            held.append(scu)
+        assert _stores(child.port, f"{UID}.1", 11 * MEGABYTE)
+        assert child.resident() - before < 64 * MEGABYTE
+        for scu in held:
+            scu.send(whole[-1000:])
+            assert scu.status() == 0
+            scu.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -334,3 +336,10 @@ def test_an_address_that_is_taken_is_said(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=str(node.port)) as caught:
             other.start()
         assert caught.value.code is Code.NODE_ADDRESS
+
+
+def test_listening_needs_no_pynetdicom() -> None:
+    """Its loggers quote PDUs and titles; what strangers reach does not even load it."""
+    code = "import sys, cxredge.node.receive; print('pynetdicom' in sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
