@@ -15,4 +15,4 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "conformance.md").read_te
 
 
 def test_its_tables_are_current() -> None:
-    assert with_tables(PAGE, TABLES) == PAGE, "run `python -m tests.support.conformance_page docs/conformance.md`"
+    assert with_tables(PAGE, TABLES) == PAGE, "run `python dev.py tables`"

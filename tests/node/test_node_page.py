@@ -74,7 +74,7 @@ def test_every_section_is_there() -> None:
 
 
 def test_events_and_metrics_are_current() -> None:
-    assert with_tables(PAGE, TABLES) == PAGE, "run `python -m tests.support.node_page docs/node.md`"
+    assert with_tables(PAGE, TABLES) == PAGE, "run `python dev.py tables`"
 
 
 def test_every_state() -> None:
