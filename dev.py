@@ -80,11 +80,18 @@ def robustness() -> None:
     run(PYTHON, "-m", "tests.support.robustness_page", ROOT / "docs" / "robustness.md")
 
 
+def tables() -> None:
+    """Write the tables of docs/node.md and docs/conformance.md from the code."""
+    set_up("dev")
+    for name in ("node", "conformance"):
+        run(PYTHON, "-m", f"tests.support.{name}_page", ROOT / "docs" / f"{name}.md")
+
+
 def main() -> None:
     """Read the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for function in (demo, test, lint, codes, robustness):
+    for function in (demo, test, lint, codes, robustness, tables):
         commands.add_parser(function.__name__, help=function.__doc__, add_help=function is not test)
     known, rest = parser.parse_known_args()
     if known.command == "test":
@@ -92,7 +99,7 @@ def main() -> None:
     elif rest:
         parser.error(f"unknown: {' '.join(rest)}")
     else:
-        {"demo": demo, "lint": lint, "codes": codes, "robustness": robustness}[known.command]()
+        {"demo": demo, "lint": lint, "codes": codes, "robustness": robustness, "tables": tables}[known.command]()
 
 
 if __name__ == "__main__":

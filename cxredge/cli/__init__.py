@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("cxredge.cli.predict", "Segment, score and decide on radiographs."),
     "info": ("cxredge.cli.inspect", "Say what this installation, or a bundle, is."),
     "verify": ("cxredge.cli.inspect", "Check a bundle: every file, every hash."),
+    "node": ("cxredge.cli.node", "Run a DICOM node: receive, analyse, send."),
+    "queue": ("cxredge.cli.queue", "See and change what waits in a node."),
     "site": ("cxredge.cli.site", "Give a bundle your own thresholds, from labelled cases."),
     "drift": ("cxredge.cli.drift", "Say whether results still look as they should."),
     "doctor": ("cxredge.cli.doctor", "Say what this machine has, and measure its engines."),

@@ -20,11 +20,19 @@ if TYPE_CHECKING:
     from cxredge.prediction import Prediction
     from cxredge.reading import Source
 
-__all__ = ["KINDS", "Kind", "checked_kinds", "prepare", "results_as_dicom", "write_results"]
+__all__ = ["KINDS", "SOP_CLASSES", "Kind", "checked_kinds", "prepare", "results_as_dicom", "write_results"]
 
 Kind = Literal["sr", "seg", "sc", "pr"]
 KINDS: tuple[Kind, ...] = ("sr", "seg", "sc", "pr")
 """A measurement report, a segmentation, a picture, and a presentation state."""
+
+SOP_CLASSES: dict[Kind, str] = {
+    "sr": "1.2.840.10008.5.1.4.1.1.88.34",
+    "seg": "1.2.840.10008.5.1.4.1.1.66.4",
+    "sc": "1.2.840.10008.5.1.4.1.1.7",
+    "pr": "1.2.840.10008.5.1.4.1.1.11.1",
+}
+"""Comprehensive 3D SR, Segmentation, Secondary Capture Image and Grayscale Softcopy Presentation State Storage."""
 
 _LIMITS = Limits()
 

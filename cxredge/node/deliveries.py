@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+import json
 import sqlite3
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cxredge.node.database import Database
@@ -100,6 +102,16 @@ class Deliveries:
             )
             return cursor.rowcount
 
+    def drop(self, image: str) -> int:
+        """Give up what waits of an image, by a person's decision; says how many."""
+        with self._database.change() as cursor:
+            cursor.execute(
+                "update deliveries set state = 'given_up', reason = 'dropped', finished = ?"
+                " where image = ? and state = 'waiting'",
+                (time.time(), image),
+            )
+            return cursor.rowcount
+
     def wake(self, destination: str) -> None:
         """The destination answers again: what waits for it need not wait longer."""
         with self._database.change() as cursor:
@@ -117,6 +129,15 @@ class Deliveries:
         query = "select destination, state, count(*) as deliveries from deliveries group by destination, state"
         return {(row["destination"], State(row["state"])): row["deliveries"] for row in self._database.rows(query)}
 
+    def list(self, states: Iterable[State], limit: int = 100) -> list[tuple[Delivery, float]]:
+        """The rows in these states, each with the moment its image arrived; the next in turn first."""
+        query = (
+            "select d.*, i.received from deliveries d join images i on i.id = d.image"
+            " where d.state in (select value from json_each(?)) order by i.urgency, i.received limit ?"
+        )
+        rows = self._database.rows(query, (json.dumps(list(states)), limit))
+        return [(_delivery(row), row["received"]) for row in rows]
+
     def _finish(self, delivery: Delivery, state: State, reason: str | None) -> None:
         now = time.time()
         with self._database.change() as cursor:
@@ -128,5 +149,5 @@ class Deliveries:
 
 
 def _delivery(row: sqlite3.Row) -> Delivery:
-    values = dict(row)
+    values = {name: row[name] for name in Delivery.__dataclass_fields__}
     return Delivery(**{**values, "state": State(values["state"])})

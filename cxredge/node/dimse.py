@@ -141,7 +141,7 @@ class _Line:
         self._association: Association | None = None
         self._began = self._moved = time.monotonic()
         self._unsent: int | None = None  # None while no object is on its way
-        self._connected = False
+        self._asked: Association | None = None
         self._stalled = False
         self._cut = False
         self._over = threading.Event()
@@ -230,7 +230,7 @@ class _Line:
 
     def _shut(self) -> None:
         with suppress(AttributeError, OSError):
-            _socket(self._association).shutdown(2)
+            _socket(self._association or self._asked).shutdown(2)
 
     def _no_association(self, association: Association) -> Refused | Unreachable:
         answer: Any = association.acceptor.primitive
@@ -238,12 +238,15 @@ class _Line:
             return Refused("no_context", "it takes none of its objects in a transfer syntax of ours")
         if association.is_rejected and answer is not None:
             return Unreachable("rejected", f"it refused the association: {answer.reason_str.lower()}")
-        if self._connected:
+        if self._asked is not None:
             return Unreachable("rejected", "it was connected to, and gave no association")
         return Unreachable("unreachable", "no connection")
 
-    def _opened(self, event: Any) -> None:  # noqa: ARG002 - pynetdicom's signature
-        self._connected = True
+    def _opened(self, event: Any) -> None:
+        """Connected: who does not answer the request can be cut off from here on."""
+        self._asked = event.assoc
+        if self._cut:
+            self._shut()
 
     def _sent(self, event: Any) -> None:
         self._moved = time.monotonic()

@@ -26,8 +26,9 @@ SHELL = {("os", "system"), ("os", "popen"), ("subprocess", "getoutput"), ("subpr
 STARTS_PROCESSES = {
     "engines/isolation.py",  # an engine's compiler, in a child of our own
     "benchmark/machine.py",  # asks the machine what it is
+    "node/process.py",  # its workers
 }
-CALLS_THE_SYSTEM = {"engines/cuda.py", "benchmark/energy.py", "benchmark/memory.py"}  # by ctypes
+CALLS_THE_SYSTEM = {"engines/cuda.py", "benchmark/energy.py", "benchmark/memory.py", "node/worker.py"}  # by ctypes
 
 
 def _nodes(path: Path) -> Iterator[ast.AST]:

@@ -73,7 +73,7 @@ class Orthanc:
         return content
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that no one had a moment ago."""
     sockets = [socket.socket() for _ in range(count)]
     for one in sockets:
@@ -93,7 +93,7 @@ def orthanc(folder: Path, **options: Any) -> Iterator[Orthanc]:
     program = shutil.which("Orthanc", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
     if program is None or not DICOMWEB.exists():
         pytest.skip("Orthanc is not installed (Debian: orthanc, orthanc-dicomweb)")
-    http, dimse = _free_ports(2)
+    http, dimse = free_ports(2)
     config = {
         "Name": "cxredge-tests",
         "StorageDirectory": str(folder / "storage"),
