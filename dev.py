@@ -105,7 +105,13 @@ def lock() -> None:
     new = ROOT / "build" / "release.txt"
     new.parent.mkdir(exist_ok=True)
     command = [SCRIPTS / "pip-compile", "--quiet", "--upgrade", "--generate-hashes", "--strip-extras", "--no-header"]
-    command += ["--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--no-emit-trusted-host", "--no-emit-options"]
+    command += [
+        "--no-annotate",
+        "--no-emit-index-url",
+        "--no-emit-find-links",
+        "--no-emit-trusted-host",
+        "--no-emit-options",
+    ]
     command += [f"--extra={name}" for name in RELEASED]
     run(*command, "--unsafe-package=cxredge", "--output-file", new, "pyproject.toml")
     kept = [line for line in new.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]

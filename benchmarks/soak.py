@@ -47,7 +47,10 @@ def sources() -> Iterator[tuple[str, Any]]:
     for number, (rows, columns) in enumerate(SIZES):
         image = draw_phantom(rows, columns, seed=number)
         for syntax in (*files.RAW_SYNTAXES, *files.LOSSLESS_SYNTAXES):
-            yield f"{rows} x {columns}, {syntax}", files.dicom_bytes(image, syntax=syntax, window=(2048, 4096), tags=_TAGS)
+            yield (
+                f"{rows} x {columns}, {syntax}",
+                files.dicom_bytes(image, syntax=syntax, window=(2048, 4096), tags=_TAGS),
+            )
     image = draw_phantom(*LARGE, seed=9)
     for syntax in (files.EXPLICIT, files.J2K_LOSSLESS):
         yield f"large, {syntax}", files.dicom_bytes(image, syntax=syntax, window=(2048, 4096), tags=_TAGS)

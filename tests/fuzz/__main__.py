@@ -26,14 +26,16 @@ NAMES = (
     "dicom", "raster", "command", "manifest", "archive", "golden", "graph", "signature", "results", "cases",
 )  # fmt: skip
 WEIGHTS = {"dicom": 4.0, "raster": 2.0, "command": 2.0}
-_SLACK = 180.0
+_SLACK = 900.0
 """Seconds for imports and seeds beside a target's own share, and for an input that hangs to be seen."""
 
 
 def _child(target: str, *words: str, limit: float) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tests.fuzz.child", target, *words]
     variables = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
-    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, errors="replace", timeout=limit)
+    return subprocess.run(
+        command, cwd=ROOT, env=variables, capture_output=True, text=True, errors="replace", timeout=limit
+    )
 
 
 def fuzz(target: str, seconds: float, seed: int, driver: str, out: Path) -> tuple[dict[str, Any], list[Path]]:
@@ -50,7 +52,9 @@ def fuzz(target: str, seconds: float, seed: int, driver: str, out: Path) -> tupl
             break
         crash = out / "found" / f"crash-{len(finds)}"
         shutil.move(out / "current", crash)
-        crash.with_suffix(".txt").write_text(f"the process ended with {done.returncode}\n{done.stderr[-4000:]}", "utf-8")
+        crash.with_suffix(".txt").write_text(
+            f"the process ended with {done.returncode}\n{done.stderr[-4000:]}", "utf-8"
+        )
         finds.append(crash)
         told = json.loads(written.read_text(encoding="utf-8")) if written.exists() else {"inputs": 0}
         seed += 1
@@ -62,7 +66,7 @@ def fuzz(target: str, seconds: float, seed: int, driver: str, out: Path) -> tupl
 def again(target: str, path: Path) -> str:
     """What is wrong with an input in a new process; "" where nothing is."""
     try:
-        done = _child(target, "--replay", str(path), limit=300)
+        done = _child(target, "--replay", str(path), limit=900)
     except subprocess.TimeoutExpired:
         return "it hangs"
     return done.stdout.strip() if done.returncode == 0 else f"the process ended with {done.returncode}"

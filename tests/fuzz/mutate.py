@@ -7,9 +7,38 @@ from collections.abc import Sequence
 
 __all__ = ["damaged"]
 
-_INTERESTING = (0, 1, 2, 7, 8, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF)
+_INTERESTING = (
+    0,
+    1,
+    2,
+    7,
+    8,
+    0x7F,
+    0x80,
+    0xFF,
+    0x100,
+    0x7FFF,
+    0x8000,
+    0xFFFE,
+    0xFFFF,
+    0x7FFFFFFF,
+    0xFFFFFFFE,
+    0xFFFFFFFF,
+)
 _VRS = b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
-_TEXTS = (b"NaN", b"inf", b"-1", b"1e308", b"0", b"99999999999999999999", b"\\\\", b"\xff\xfe", b"\0", b"../..", b"2e-400")
+_TEXTS = (
+    b"NaN",
+    b"inf",
+    b"-1",
+    b"1e308",
+    b"0",
+    b"99999999999999999999",
+    b"\\\\",
+    b"\xff\xfe",
+    b"\0",
+    b"../..",
+    b"2e-400",
+)
 _LONG = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 _SEEN = 1 << 16
 """Elements are looked for up to here: what follows is pixels."""
@@ -54,7 +83,9 @@ def _element_fault(made: bytearray, chance: random.Random) -> None:
             made[body] = text[: body.stop - body.start].ljust(body.stop - body.start, b" ")
         case 3:  # a value, as a number
             size = min(4, body.stop - body.start)
-            made[body.start : body.start + size] = (chance.choice(_INTERESTING) & (256**size - 1)).to_bytes(size, "little")
+            made[body.start : body.start + size] = (chance.choice(_INTERESTING) & (256**size - 1)).to_bytes(
+                size, "little"
+            )
         case 4:  # gone
             del made[at : body.stop]
         case 5:  # twice

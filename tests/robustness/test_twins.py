@@ -24,7 +24,9 @@ FORMS = [
 ]
 
 
-def stored(values: np.ndarray, bits: int, allocated: int, *, signed: bool, photometric: str) -> tuple[Any, float, float]:
+def stored(
+    values: np.ndarray, bits: int, allocated: int, *, signed: bool, photometric: str
+) -> tuple[Any, float, float]:
     """The same picture in that form: its words, and a window of the whole range (PS3.3 C.11.2.1.2.1)."""
     top = (1 << bits) - 1
     centre, width = (top + 1) / 2, float(top + 1)
@@ -58,7 +60,9 @@ def scores(model: cxredge.Model, data: bytes) -> np.ndarray:
 def plain(models: dict[bool, cxredge.Model]) -> dict[int, np.ndarray]:
     """The scores of the plainest form: Explicit VR Little Endian, unsigned, MONOCHROME2; by bits stored."""
     return {
-        BITS[allocated]: scores(models[True], twin(files.EXPLICIT, allocated, False, "MONOCHROME2", values_of(allocated)))
+        BITS[allocated]: scores(
+            models[True], twin(files.EXPLICIT, allocated, False, "MONOCHROME2", values_of(allocated))
+        )
         for allocated in (8, 16)
     }
 
