@@ -85,7 +85,7 @@ def robustness() -> None:
 
 
 def coverage(arguments: list[str]) -> None:
-    """Run the tests (arguments go to pytest) and measure what they cover of the code that reads; fail below the floor."""
+    """Run the tests (arguments go to pytest) and fail where they cover too little of the code that reads."""
     set_up("dev")
     report = ROOT / "build" / "coverage.json"
     run(PYTHON, "-m", "pytest", "--cov", "--cov-report=", f"--cov-report=json:{report}", *arguments)
@@ -105,13 +105,8 @@ def lock() -> None:
     new = ROOT / "build" / "release.txt"
     new.parent.mkdir(exist_ok=True)
     command = [SCRIPTS / "pip-compile", "--quiet", "--upgrade", "--generate-hashes", "--strip-extras", "--no-header"]
-    command += [
-        "--no-annotate",
-        "--no-emit-index-url",
-        "--no-emit-find-links",
-        "--no-emit-trusted-host",
-        "--no-emit-options",
-    ]
+    unsaid = ("annotate", "emit-index-url", "emit-find-links", "emit-trusted-host", "emit-options")
+    command += [f"--no-{word}" for word in unsaid]
     command += [f"--extra={name}" for name in RELEASED]
     run(*command, "--unsafe-package=cxredge", "--output-file", new, "pyproject.toml")
     kept = [line for line in new.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
