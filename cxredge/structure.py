@@ -73,22 +73,21 @@ def _png(file: BinaryIO) -> None:
 
 def _jpeg(file: BinaryIO) -> None:
     file.seek(2)
-    fill = 0
-    for _ in range(MOST_SEGMENTS + MOST_FILL):
-        marker = file.read(2)
+    fill = segments = 0
+    while len(marker := file.read(2)) == 2:
         if marker == b"\xff\xda":  # the picture begins
             _check_scans_from(file)
             return
-        if len(marker) < 2:
-            return
         if marker[0] != 0xFF or marker[1] in (0x00, 0xFF):  # libraries search on, a byte at a time
             fill += 1
-            _check(fill, MOST_FILL, "fill bytes")
             file.seek(-1, os.SEEK_CUR)
-        elif not (marker[1] == 0x01 or 0xD0 <= marker[1] <= 0xD9):  # those stand alone
-            file.seek(max(0, int.from_bytes(file.read(2), "big") - 2), os.SEEK_CUR)
+        else:
+            segments += 1
+            if not (marker[1] == 0x01 or 0xD0 <= marker[1] <= 0xD9):  # those stand alone
+                file.seek(max(0, int.from_bytes(file.read(2), "big") - 2), os.SEEK_CUR)
+        _check(fill, MOST_FILL, "fill bytes")
+        _check(segments, MOST_SEGMENTS, "segments")
         _check(file.tell(), MOST_METADATA, "bytes before the picture")
-    raise InputError(Code.TOO_LARGE, f"over {MOST_SEGMENTS} segments")
 
 
 def _check_scans_from(file: BinaryIO) -> None:
