@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -30,12 +29,13 @@ _SLACK = 900.0
 """Seconds for imports and seeds beside a target's own share, and for an input that hangs to be seen."""
 
 
+# The package is the installed one, whatever lies in the folder that this is started in.
+_START = f"import sys; sys.path.append({str(ROOT)!r}); from tests.fuzz.child import main; main()"
+
+
 def _child(target: str, *words: str, limit: float) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.fuzz.child", target, *words]
-    variables = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
-    return subprocess.run(
-        command, cwd=ROOT, env=variables, capture_output=True, text=True, errors="replace", timeout=limit
-    )
+    command = [sys.executable, "-P", "-X", "faulthandler", "-c", _START, target, *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", timeout=limit)
 
 
 def fuzz(target: str, seconds: float, seed: int, driver: str, out: Path) -> tuple[dict[str, Any], list[Path]]:

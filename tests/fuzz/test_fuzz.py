@@ -115,7 +115,8 @@ def test_the_names_are_those_of_the_targets() -> None:
 
 def test_a_run_as_people_start_it() -> None:
     words = ["--seconds", "2", "--driver", "random", "--target", "golden", "--target", "manifest"]
-    done = subprocess.run([sys.executable, "-m", "tests.fuzz", *words], cwd=ROOT, capture_output=True, text=True)
+    start = f"import sys; sys.path.append({str(ROOT)!r}); from tests.fuzz.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-P", "-c", start, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     told = dict(line.split(" ", 1) for line in done.stdout.splitlines() if line.startswith(("golden", "manifest")))
     assert all(json.loads(line)["inputs"] > 20 for line in told.values()) and len(told) == 2
