@@ -118,8 +118,8 @@ class OnnxRuntimeSession:
 
 
 def _module() -> Any:
-    # Builds since 1.31 write reports to their maker into the user's home, and send them, from the moment that they are
-    # loaded: the switch must be set before. A program that has loaded the package by itself has chosen by itself.
+    # Builds since 1.31 gather reports for their maker in the user's home from the moment that they are loaded: the
+    # switch must be set before. A program that has loaded the package by itself has chosen by itself.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
