@@ -36,9 +36,9 @@ static void check_taken(uint32_t rows, uint32_t columns, uint32_t plane_rows, ui
 }
 
 static void check_place(bytes *b) {
-    uint32_t wide = take_u8(b), sizes[4];
+    uint32_t sizes[4];
     for (size_t i = 0; i < 4; i++)
-        sizes[i] = wide >> i & 1 ? take_u32(b) : take_u16(b) % 5000;
+        sizes[i] = take_u16(b) << take_u8(b) % 17; /* of every magnitude */
     int fit = (int8_t)take_u8(b);
     cxr_placement p;
     memset(&p, UNTOUCHED, sizeof p);
