@@ -53,7 +53,8 @@ static void take_scene(bytes *b, scene *s) {
         s->values[i] = kind == 0   ? (float)(take_u8(b) & 1)
                        : kind == 1 ? (float)take_u8(b) / 255
                                    : float_of(take_u32(b));
-        s->finite &= isfinite(s->values[i]) != 0;
+        if (!isfinite(s->values[i]))
+            s->finite = 0;
     }
 }
 
