@@ -94,9 +94,10 @@ static long test_every_call(void) {
 
 int main(void) {
     scene_init(&film);
+    const long before = held; /* in a static program, the C library's own allocations come through us, too */
     const long all = test_every_call();
     test_no_allocation_after_creation();
-    CHECK(held == 0);
-    printf("%ld allocations, each failed once\n", all); /* last: in a static program, it allocates through us too */
+    CHECK(held == before);
+    printf("%ld allocations, each failed once\n", all); /* last: it allocates */
     return test_failures != 0;
 }

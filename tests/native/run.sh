@@ -37,7 +37,7 @@ fuzz_target() { # NAME
     seeds=$root/tests/fuzz/native/seeds/$1
     mkdir -p "$corpus" "$work/fuzz-finds"
     echo "-- $1 for $seconds s"
-    "$work/fuzz/tests/fuzz/native/$1_fuzz" -max_total_time="$seconds" -max_len=4096 -len_control=0 -timeout=10 \
+    "$work/fuzz/tests/fuzz/native/$1_fuzz" -max_total_time="$seconds" -max_len=4096 -len_control=0 -timeout=30 \
         -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$work/fuzz-finds/$1-" "$corpus" "$seeds" \
         >"$work/fuzz-$1.log" 2>&1 || {
         tail -n 60 "$work/fuzz-$1.log"

@@ -4,7 +4,7 @@
  */
 #include "fuzz.h"
 
-#define MOST_BYTES ((size_t)1 << 21)
+#define MOST_BYTES ((size_t)1 << 19)
 
 long fuzz_reached;
 
@@ -22,11 +22,11 @@ static uint16_t *take_lut(bytes *b, cxr_lut *lut) {
 }
 
 static void take_sizes(bytes *b, cxr_plane_desc *d, uint32_t kind) {
-    d->limits.max_plane = 2048; /* so that the planes of one run fit into memory */
-    if (kind & 1) {             /* wide and low: beyond what percentiles look at pixel by pixel */
+    d->limits.max_plane = 512; /* so that the planes of one run fit into memory */
+    if (kind & 1) {            /* wide and low: beyond what percentiles look at pixel by pixel */
         d->rows = take_size(b, 8);
-        d->columns = 1 + take_u32(b) % (1u << 20);
-        d->limits.max_columns = 1u << 20;
+        d->columns = 1 + take_u32(b) % (1u << 19);
+        d->limits.max_columns = 1u << 19;
         return;
     }
     d->rows = kind & 2 ? take_u32(b) : take_u16(b);

@@ -152,7 +152,7 @@ def descriptions() -> Iterator[tuple[str, bytes]]:
     def described(kind: bytes, bits: tuple[int, int, int, int], numbers: bytes, plane: tuple[int, int]) -> bytes:
         return kind + struct.pack("<BBBH", *bits) + numbers + struct.pack("<HH", *plane) + double(0.5) + double(99.5)
 
-    small, low_and_wide = b"\0" + struct.pack("<HH", 30, 40), b"\1" + struct.pack("<HI", 0, 600_000)
+    small, low_and_wide = b"\0" + struct.pack("<HH", 30, 40), b"\1" + struct.pack("<HI", 0, 500_000)
     good = b"".join(map(double, (1.0, 0.0, 2048.0, 4096.0)))
     yield "ok-good", described(small, (16, 12, 11, 0), good, (20, 24))
     yield "ok-one-row", described(low_and_wide, (8, 8, 7, 0), good, (1, 64))
