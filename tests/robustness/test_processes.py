@@ -22,6 +22,7 @@ from cxredge.engines import catalog
 from cxredge.errors import Code, CxredgeError, EngineError
 from tests.robustness.test_faults import COMMAND, environment, model_of
 from tests.support.bad_inputs.film import good
+from tests.support.filed import filed_bytes
 from tests.support.phantom import draw_phantom
 
 SOAK_SECONDS = float(os.environ.get("CXREDGE_SOAK_SECONDS", "4"))
@@ -242,7 +243,7 @@ def test_another_language_and_time_zone(tiny_bundle: Path, tmp_path: Path, local
     if not catalog.engine(engine).availability().ok:
         pytest.skip(f"{engine} is not installed")
     film = tmp_path / "film.dcm"
-    film.write_bytes(good())
+    film.write_bytes(filed_bytes())
     told = {}
     for name, zone in (("C", "UTC"), ("tr_TR.UTF-8", "Pacific/Kiritimati")):
         variables = environment(
