@@ -151,7 +151,10 @@ def plot(rows: dict[str, Any], path: Path) -> None:
             panel.plot(x, [row["intercept_ms"] + row["slope_ms_a_megapixel"] * one for one in x], "--", color="grey")
         if kind in ("batch", "files"):
             panel.set_xscale("log", base=2 if kind == "batch" else 10)
-        panel.set(xlabel=across, ylabel=up, ylim=(0, None))
+        if kind != "size":
+            panel.set_xticks(x, [f"{one:,.0f}" for one in x])
+            panel.minorticks_off()
+        panel.set(xlabel=across, ylabel=up, ylim=(0, 1.15 * max(y)))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 

@@ -1,7 +1,7 @@
 """What INT8 costs each trained method: layers left in float, the gate's figures on both engines, and the time.
 
     python benchmarks/learning.py --out RUNS --cache RUNS/cache            # first: the trained methods
-    python benchmarks/int8_methods.py --runs RUNS --out DIR [--method NAME ...] [--json FILE]
+    python benchmarks/int8_methods.py --runs RUNS --out DIR [--method NAME ...] [--most-float SHARE] [--json FILE]
     python benchmarks/int8_methods.py --smoke                              # one network of random weights, few images
 
 Each method's checkpoint is exported; `python -m calibration quantize` makes the INT8 graph from phantoms that it never
@@ -61,6 +61,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=Path, help="the --out folder of learning.py")
     parser.add_argument("--out", type=Path, help="where graphs, cases and reports go; a temporary folder by default")
     parser.add_argument("--method", action="append", choices=list(METHODS), help="may be repeated; all by default")
+    parser.add_argument("--most-float", type=float, default=0.5, help="share of the layers that may stay float")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--smoke", action="store_true")
     told = parser.parse_args()
@@ -81,9 +82,10 @@ def _row(method: str, told: argparse.Namespace, out: Path) -> dict[str, Any]:
         _run(folder, "export", "onnx", *(checkpoint or source), "--out", str(graph), "--phantoms", "8")
     data = ["--data", str(cases["calibrate"]), "--judge", str(cases["judge"])]
     few = ["--rounds", "3", "--resamples", "50"] if told.smoke else []
+    most = ["--most-float", str(told.most_float)]
     if not (made / "quantisation.json").is_file():
         images = str((SMOKE if told.smoke else SETS)["calibrate"][1])
-        _run(folder, "calibration", "quantize", str(graph), *data, "--out", str(made), "--images", images, *few)
+        _run(folder, "calibration", "quantize", str(graph), *data, "--out", str(made), "--images", images, *most, *few)
     if not (made / "int8.onnx").is_file():
         return _told(method, made / "failed.gate.json", made)
     _run(folder, "calibration", "gate", str(graph), str(made / "int8.onnx"), "--data", str(cases["held-out"]),

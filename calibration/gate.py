@@ -53,6 +53,10 @@ class Bounds:
     flips: float = 0.01
     heatmaps: float = 0.95
 
+    def narrowed(self, share: float) -> Bounds:
+        """With this share of what each drop and the flips may be."""
+        return Bounds(self.auroc * share, self.mean_auroc * share, self.dice * share, self.flips * share, self.heatmaps)
+
 
 BOUNDS = Bounds()
 
@@ -259,7 +263,7 @@ def _reasons(row: Mapping[str, Any], bounds: Bounds) -> list[tuple[str, str]]:
     gate = row["input_gate"]
     if gate is not None and not gate["share"] <= bounds.flips:
         flips = f"{gate['flipped']} of {gate['decisions']} decisions of the input gate flip"
-        said.append(("gate", f"{flips}, {bounds.flips:.0%} is allowed"))
+        said.append(("gate", f"{flips}, {100 * bounds.flips:g}% is allowed"))
     median = row["heatmaps"]["median"]
     if median is not None and not median >= bounds.heatmaps:
         said.append(("heatmaps", f"heat maps correlate at {median:.3f}, {bounds.heatmaps:g} is needed"))
@@ -279,7 +283,8 @@ def _decisions(row: Mapping[str, Any], bounds: Bounds) -> list[str]:
     elif not mean["drop"]["value"] <= bounds.mean_auroc:
         said.append(f"the mean AUROC drops by {mean['drop']['value']:.4f}, {bounds.mean_auroc:g} is allowed")
     said += [
-        f"{found['flipped']} of {found['decisions']} decisions flip at {found['point']}, {bounds.flips:.0%} is allowed"
+        f"{found['flipped']} of {found['decisions']} decisions flip at {found['point']},"
+        f" {100 * bounds.flips:g}% is allowed"
         for found in row["flips"]
         if not found["share"] <= bounds.flips
     ]

@@ -62,13 +62,16 @@ class Judge:
             self._answers[engine] = answer(self.fp32, engine, self.planes, limit_seconds=self.limit_seconds)
         return self._answers[engine]
 
-    def judge(self, int8: GraphFile, *, rounds: int = ROUNDS, intervals: bool = True) -> dict[str, Any]:
+    def judge(
+        self, int8: GraphFile, *, rounds: int = ROUNDS, intervals: bool = True, bounds: Bounds | None = None
+    ) -> dict[str, Any]:
         """The report `cxredge.gate/1`: `passed` is true where all engines pass, `engines_passed` names those that do.
 
         Args:
             int8: the variant.
             rounds: of the latency measurement; 0 leaves it out.
             intervals: whether drops get theirs; the verdict needs none.
+            bounds: in place of the judge's own.
 
         Raises:
             EngineError: an engine cannot run the fp32 graph.
@@ -77,7 +80,8 @@ class Judge:
         told, without = self.thresholds, {}
         if told is None:
             told, without = points_of(self.planes, first)
-        held = Held(self.planes, told, self.resamples if intervals else 0, 0, self.bounds, self.gate_limits)
+        bounds = bounds or self.bounds
+        held = Held(self.planes, told, self.resamples if intervals else 0, 0, bounds, self.gate_limits)
         rows = [self._row(int8, engine, held, rounds) for engine in self.engines]
         passed = [row["engine"] for row in rows if row["passed"]]
         return {
@@ -90,7 +94,7 @@ class Judge:
             "cases": self._cases(),
             "points": {name: list(values) for name, values in told.items()},
             "without_points": without,
-            "bounds": dataclasses.asdict(self.bounds),
+            "bounds": dataclasses.asdict(bounds),
             "bootstrap": {"resamples": self.resamples, "seed": 0, "level": 0.95, "over": "patients"},
             "machine": {"processor": cpu_identity(), "system": platform.system()},
             "engines": rows,
@@ -118,6 +122,7 @@ class Judge:
                 "engine": engine,
                 "version": fp32.info.version,
                 "reasons": [f"{error.code}: {error.detail}"],
+                "outputs_at_fault": [],
                 "passed": False,
             }
         row = compare(held, fp32, given)

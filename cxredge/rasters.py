@@ -17,10 +17,13 @@ from cxredge.pixels import PixelDescription, Window
 from cxredge.result import InputFacts, notice
 from cxredge.sources import Blob, Decoded, Limits, Radiograph, typed_errors
 
-__all__ = ["SMALLEST_SIDE", "looks_like_raster", "open_array", "open_raster"]
+__all__ = ["SMALLEST_SIDE", "WRITTEN_BY", "looks_like_raster", "open_array", "open_raster"]
 
 SMALLEST_SIDE = 32
 """No chest can be read from an image with fewer pixels on a side."""
+
+WRITTEN_BY = {"Software": "cxredge result"}
+"""The text chunk of every PNG that cxredge writes, so that a second run over a folder passes its pictures by."""
 
 _FULL_8 = Window(127.5, 255.0, "LINEAR_EXACT")
 _FULL_16 = Window(32767.5, 65535.0, "LINEAR_EXACT")
@@ -46,7 +49,7 @@ def open_raster(blob: Blob, limits: Limits, path: str | None) -> Radiograph:
 
     Raises:
         InputError: CODESTREAM_BROKEN, TOO_LARGE, MULTI_FRAME, COLOR_IMAGE, PIXEL_FORMAT_INVALID.
-        Abstention: IMAGE_TOO_SMALL.
+        Abstention: IMAGE_TOO_SMALL, OWN_RESULT.
     """
     with blob.open() as file, typed_errors(Code.CODESTREAM_BROKEN, "unreadable image"):
         image = _opened(file)
@@ -56,10 +59,13 @@ def open_raster(blob: Blob, limits: Limits, path: str | None) -> Radiograph:
         if _turned(image) >= 5:
             columns, rows = rows, columns
         frames, mode = getattr(image, "n_frames", 1), image.mode
+        own = image.format == "PNG" and WRITTEN_BY.items() <= image.info.items()
         deep = mode == "RGB" and "16" in str([tile[3] for tile in image.tile])
     facts = InputFacts(path=path, rows=rows, columns=columns)
     try:
         _check(rows, columns, limits)
+        if own:
+            raise Abstention(Code.OWN_RESULT)
         if frames > 1:
             raise InputError(Code.MULTI_FRAME, f"{frames} pages")
         if deep:

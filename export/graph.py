@@ -23,7 +23,7 @@ from export.half import to_half, unfold_norms
 from export.inner import Inner, inner_of, watched
 from export.memory import out_of_memory
 from export.subject import Subject
-from export.tidy import drop_outputs, fold_division, prune, strip
+from export.tidy import drop_outputs, fold_division, fold_views, prune, strip
 from training.methods.base import Method
 
 __all__ = ["OPSET", "PRECISIONS", "Graph", "build_graph", "finish", "quiet", "trace"]
@@ -140,6 +140,7 @@ def build_graph(subject: Subject, precision: str = "fp32", traced: onnx.ModelPro
     model = onnx.ModelProto()
     model.CopyFrom(traced or trace(subject.method, inner))
     fold_division(model)
+    fold_views(model)
     prune(model)
     watched_values = None
     if precision == "fp16":

@@ -11,8 +11,9 @@ from collections import defaultdict
 import numpy as np
 import onnx
 from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
 
-__all__ = ["constants", "consumers", "drop_outputs", "fold_division", "prune", "replace_input", "strip"]
+__all__ = ["constants", "consumers", "drop_outputs", "fold_division", "fold_views", "prune", "replace_input", "strip"]
 
 
 def constants(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
@@ -73,6 +74,32 @@ def fold_division(model: onnx.ModelProto) -> int:
             folded = (weight.astype(np.float64) / divisor).astype(weight.dtype)
             known[reader.input[1]].CopyFrom(numpy_helper.from_array(folded, reader.input[1]))
             replace_input(reader, node.output[0], node.input[0])
+        graph.node.remove(node)
+    return len(done)
+
+
+_VIEWS = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+
+
+def fold_views(model: onnx.ModelProto) -> int:
+    """Weights that are read in another shape are stored in that shape.
+
+    The exporter folds small ones only, and NNCF takes no convolution whose weight comes out of a node.
+
+    Returns:
+        How many nodes went.
+    """
+    graph = model.graph
+    known, outputs = constants(graph), {value.name for value in graph.output}
+    done = []
+    for node in graph.node:
+        if node.op_type in _VIEWS and all(name in known for name in node.input) and node.output[0] not in outputs:
+            values = {name: numpy_helper.to_array(known[name]) for name in node.input}
+            (viewed,) = ReferenceEvaluator(node).run(None, values)
+            graph.initializer.append(numpy_helper.from_array(viewed, node.output[0]))
+            known[node.output[0]] = graph.initializer[-1]
+            done.append(node)
+    for node in done:
         graph.node.remove(node)
     return len(done)
 

@@ -163,8 +163,14 @@ class _Writer:
 def _png(image: Any) -> bytes:
     import io
 
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", compress_level=3)
+    from PIL.PngImagePlugin import PngInfo
+
+    from cxredge.rasters import WRITTEN_BY
+
+    buffer, told = io.BytesIO(), PngInfo()
+    for key, value in WRITTEN_BY.items():
+        told.add_text(key, value)
+    image.save(buffer, format="PNG", compress_level=3, pnginfo=told)
     return buffer.getvalue()
 
 

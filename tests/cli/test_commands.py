@@ -256,3 +256,17 @@ def test_the_progress_bar_is_for_a_person_at_a_terminal(model: list[str], scan: 
     os.close(ours)
     assert (b"predicting" in shown) is not quiet
     assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["ok", "ok"]
+
+
+def test_a_second_run_over_a_folder_passes_its_own_pictures_by(model: list[str], scan: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    (folder / "scan.dcm").write_bytes(scan.read_bytes())
+    words = ["predict", folder, *model, "--overlay", "--masks", "--format", "json"]
+    assert cxredge(*words, cwd=folder).returncode == 0
+    again = cxredge(*words, cwd=folder)
+    answers = {Path(a["input"]["path"]).name: a for a in map(json.loads, again.stdout.splitlines())}
+    assert len(answers) == 5 and answers.pop("scan.dcm")["status"] == "ok"
+    assert {a["status"] for a in answers.values()} == {"abstained"}
+    assert {a["reason"]["code"] for a in answers.values()} == {"own_result"}
+    assert len(list(folder.iterdir())) == 5, "pictures of pictures were written"

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from export.tidy import drop_outputs, fold_division, prune
+from export.tidy import drop_outputs, fold_division, fold_views, prune
 
 RNG = np.random.default_rng(3)
 
@@ -69,3 +69,30 @@ def test_what_reaches_no_output_goes() -> None:
     assert {tensor.name for tensor in kept.graph.initializer} == {"mean", "deviation", "weight"}
     assert "Abs" not in {node.op_type for node in kept.graph.node} and len(model.graph.output) == 2
     assert np.array_equal(run(kept, image)[0], run(model, image)[0])
+
+
+def test_a_weight_is_stored_in_the_shape_it_is_read_in() -> None:
+    """As the maps of a classifier's own weights are, however many: its matrix as a convolution of one pixel."""
+    matrix, axes = RNG.normal(size=(14, 1024)).astype(np.float32), np.array([2, 3])
+    nodes = [
+        helper.make_node("Unsqueeze", ["matrix", "axes"], ["filters"]),
+        helper.make_node("Conv", ["image", "filters"], ["maps"]),
+        helper.make_node("GlobalAveragePool", ["image"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["row"]),
+        helper.make_node("Gemm", ["row", "matrix"], ["scores"], transB=1),
+    ]
+    value = helper.make_tensor_value_info
+    made = helper.make_graph(
+        nodes,
+        "head",
+        [value("image", TensorProto.FLOAT, ["N", 1024, 7, 7])],
+        [value("maps", TensorProto.FLOAT, ["N", 14, 7, 7]), value("scores", TensorProto.FLOAT, ["N", 14])],
+        [numpy_helper.from_array(matrix, "matrix"), numpy_helper.from_array(axes, "axes")],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    image = RNG.random((1, 1024, 7, 7), dtype=np.float32)
+    before = run(model, image)
+    assert fold_views(model) == 1
+    prune(model)
+    assert [node.op_type for node in model.graph.node] == ["Conv", "GlobalAveragePool", "Flatten", "Gemm"]
+    assert all(np.array_equal(old, new) for old, new in zip(before, run(model, image), strict=True))
