@@ -205,6 +205,38 @@ def test_a_pool_of_forked_workers_says_so(model: cxredge.Model, scan: Path, monk
     assert caught.value.code is Code.ENGINE_FORKED
 
 
+ENDING = """
+import os, sys, time
+import cxredge
+model = cxredge.load(sys.argv[1], engine=sys.argv[2], precision="fp32")
+model.predict(sys.argv[3])
+child = os.fork()
+if child == 0:
+    del model
+    sys.exit(7)  # not os._exit: all that runs at the end of a process does
+end = time.monotonic() + 40
+while time.monotonic() < end:
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done:
+        sys.exit(os.waitstatus_to_exitcode(status))
+    time.sleep(0.02)
+os.kill(child, 9)
+sys.exit("the child does not end")
+"""
+
+
+@FORKS
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_child_ends_in_the_ordinary_way(tiny_bundle: Path, scan: Path, engine: str) -> None:
+    """Freeing an engine in a child can wait for threads that only the parent has; so it is not freed there."""
+    if not catalog.engine(engine).availability().ok:
+        pytest.skip(f"{engine} is not installed")
+    command = [sys.executable, "-P", "-W", "ignore", "-c", ENDING, str(tiny_bundle), engine, str(scan)]
+    variables = environment(ORT_DISABLE_TELEMETRY="1")  # its reporting thread is one that the child would wait for
+    done = subprocess.run(command, capture_output=True, env=variables, timeout=120)
+    assert done.returncode == 7, done.stderr.decode()
+
+
 # -------- another language, number format and time zone --------
 
 EMBEDDING = """
