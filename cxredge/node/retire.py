@@ -20,9 +20,12 @@ _AT_ONCE = 100
 _DAY = 86400.0
 
 # An image is done with when nobody will look at its file again: analysed (or dropped by a person), and no destination
-# waits. Parked images wait for a person, so they are not.
+# waits. Parked images wait for a person, so they are not. Its days begin with the last delivery.
 _DONE = "state in ('analysed', 'abstained', 'ignored', 'dropped')"
-_NOT_WAITED_FOR = "not exists (select 1 from deliveries d where d.image = images.id and d.state = 'waiting')"
+_SINCE = (
+    "finished < :before and not exists (select 1 from deliveries d where d.image = images.id"
+    " and (d.state = 'waiting' or d.finished >= :before))"
+)
 # Where the disk is nearly full, days count no more; but only what has arrived everywhere may go then.
 _ALL_ARRIVED = (
     "state in ('analysed', 'abstained', 'ignored')"
@@ -126,20 +129,20 @@ class Retirement:
     def _marked(self, column: str, which: str, before: float) -> list[str]:
         # The words are this file's own, the numbers are bound.
         query = (
-            f"update images set {column} = 0 where id in (select id from images where {column} and finished < ?"  # noqa: S608
-            f" and {which} and {_NOT_WAITED_FOR} order by finished limit {_AT_ONCE}) returning id"
+            f"update images set {column} = 0 where id in (select id from images where {column}"  # noqa: S608
+            f" and {which} and {_SINCE} order by finished limit {_AT_ONCE}) returning id"
         )
         with self._database.change() as cursor:
-            return [row["id"] for row in cursor.execute(query, (before,)).fetchall()]
+            return [row["id"] for row in cursor.execute(query, {"before": before}).fetchall()]
 
     def _rows(self, which: str, before: float) -> int:
         """The files were removed before; where the node was killed in between, they go now."""
         query = (
-            "delete from images where id in (select id from images where not kept and not results and finished < ?"  # noqa: S608
-            f" and {which} and {_NOT_WAITED_FOR} limit {_AT_ONCE}) returning id"
+            "delete from images where id in (select id from images where not kept and not results"  # noqa: S608
+            f" and {which} and {_SINCE} limit {_AT_ONCE}) returning id"
         )
         with self._database.change() as cursor:
-            gone = [row["id"] for row in cursor.execute(query, (before,)).fetchall()]
+            gone = [row["id"] for row in cursor.execute(query, {"before": before}).fetchall()]
         for identifier in gone:
             self._spool.forget_image(identifier)
             self._spool.forget_results(identifier)

@@ -41,6 +41,7 @@ def analysed(here: Spooled, days_ago: float, sent: tuple[str, ...] = NAMES, give
 def age(here: Spooled, identifier: str, days: float) -> None:
     with here.database.change() as cursor:
         cursor.execute("update images set finished = finished - ? where id = ?", (days * 86400, identifier))
+        cursor.execute("update deliveries set finished = finished - ? where image = ?", (days * 86400, identifier))
 
 
 def look(here: Spooled, **limits: Any) -> Retired:
@@ -91,6 +92,8 @@ def test_what_waits_stays(here: Spooled) -> None:
     assert not here.images.retry(dropped)
     (delivery,) = (one for one in here.deliveries.of(waits) if one.destination == "two")
     here.deliveries.sent(delivery)
+    assert look(here) == Retired()  # its days begin when the last destination has it
+    age(here, waits, 91)
     assert look(here) == Retired(images=1, results=1, rows=1)
     assert there(here, waits) == (False, False, False)
 
