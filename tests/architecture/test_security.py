@@ -27,7 +27,12 @@ STARTS_PROCESSES = {
     "engines/isolation.py",  # an engine's compiler, in a child of our own
     "benchmark/machine.py",  # asks the machine what it is
 }
-CALLS_THE_SYSTEM = {"engines/cuda.py", "benchmark/energy.py", "benchmark/memory.py"}  # by ctypes
+CALLS_THE_SYSTEM = {  # by ctypes
+    "benchmark/energy.py",
+    "benchmark/memory.py",
+    "engines/cuda.py",
+    "engines/forks.py",  # no call of the system: it tells Python itself never to free an engine in a forked child
+}
 
 
 def _nodes(path: Path) -> Iterator[ast.AST]:
