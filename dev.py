@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -18,6 +19,9 @@ ENVIRONMENT = ROOT / ".venv"
 SCRIPTS = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
 DEMO = ROOT / "demo"
+LOCKED = ROOT / "requirements" / "release.txt"
+RELEASED = ("sign", "dicom", "node", "openvino")
+"""The extras that a release is locked with; the others need a device or are the workbench's."""
 
 
 def run(*command: str | Path, **environment: str) -> None:
@@ -87,19 +91,69 @@ def tables() -> None:
         run(PYTHON, "-m", f"tests.support.{name}_page", ROOT / "docs" / f"{name}.md")
 
 
+def coverage(arguments: list[str]) -> None:
+    """Run the tests (arguments go to pytest) and fail where they cover too little of the code that reads."""
+    set_up("dev")
+    report = ROOT / "build" / "coverage.json"
+    run(PYTHON, "-m", "pytest", "--cov", "--cov-report=", f"--cov-report=json:{report}", *arguments)
+    run(PYTHON, "-m", "tests.support.coverage_floor", report)
+
+
+def fuzz(arguments: list[str]) -> None:
+    """Fuzz what reads foreign files (arguments go to `python -m tests.fuzz`), with atheris where it has a build."""
+    set_up("test")
+    set_up("fuzz")
+    run(PYTHON, "-m", "tests.fuzz", *arguments)
+
+
+def lock() -> None:
+    """Write requirements/release.txt: the runtime's packages and extras, pinned, with the hashes of their files."""
+    set_up("release")
+    new = ROOT / "build" / "release.txt"
+    new.parent.mkdir(exist_ok=True)
+    command = [SCRIPTS / "pip-compile", "--quiet", "--upgrade", "--generate-hashes", "--strip-extras", "--no-header"]
+    unsaid = ("annotate", "emit-index-url", "emit-find-links", "emit-trusted-host", "emit-options")
+    command += [f"--no-{word}" for word in unsaid]
+    command += [f"--extra={name}" for name in RELEASED]
+    run(*command, "--unsafe-package=cxredge", "--output-file", new, "pyproject.toml")
+    kept = [line for line in new.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    head = f"# cxredge with its extras {', '.join(RELEASED)}; written by `python dev.py lock`."
+    LOCKED.write_text("\n".join((head, *kept)) + "\n", encoding="utf-8", newline="\n")
+
+
+def sbom() -> None:
+    """Build the wheel, install it by the locked hashes into a clean environment, and list that as CycloneDX JSON."""
+    set_up("release")
+    out = ROOT / "build" / "release"
+    shutil.rmtree(out, ignore_errors=True)
+    run(PYTHON, "-m", "build", "--wheel", "--outdir", out, ".")
+    venv.create(out / "env", with_pip=False)
+    python = out / "env" / SCRIPTS.name / PYTHON.name
+    pip = (PYTHON, "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check")
+    run(*pip, "--require-hashes", "--only-binary", ":all:", "--requirement", LOCKED)
+    run(*pip, "--no-deps", *out.glob("*.whl"))
+    run(python, "-I", "-m", "cxredge", "--version")
+    bill = out / "cxredge.cdx.json"
+    command = [SCRIPTS / "cyclonedx-py", "environment", "--pyproject", "pyproject.toml", "--output-reproducible"]
+    run(*command, "--output-format", "JSON", "--output-file", bill, python)
+    run(PYTHON, "-m", "tests.support.released", bill, LOCKED)
+
+
 def main() -> None:
     """Read the command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for function in (demo, test, lint, codes, robustness, tables):
-        commands.add_parser(function.__name__, help=function.__doc__, add_help=function is not test)
+    plain = {function.__name__: function for function in (demo, lint, codes, robustness, tables, lock, sbom)}
+    handing_on = {function.__name__: function for function in (test, coverage, fuzz)}
+    for name, function in (plain | handing_on).items():
+        commands.add_parser(name, help=function.__doc__, add_help=name in plain)
     known, rest = parser.parse_known_args()
-    if known.command == "test":
-        test(rest)
+    if known.command in handing_on:
+        handing_on[known.command](rest)
     elif rest:
         parser.error(f"unknown: {' '.join(rest)}")
     else:
-        {"demo": demo, "lint": lint, "codes": codes, "robustness": robustness, "tables": tables}[known.command]()
+        plain[known.command]()
 
 
 if __name__ == "__main__":

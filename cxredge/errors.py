@@ -124,6 +124,7 @@ class Code(enum.StrEnum):
     ENGINE_TIMEOUT = "engine_timeout"
     ENGINE_FAILED = "engine_failed"
     ENGINE_OUTPUT = "engine_output"
+    ENGINE_FORKED = "engine_forked"
     DEVICE_MISSING = "device_missing"
     PRECISION_UNSUPPORTED = "precision_unsupported"
 
@@ -419,6 +420,11 @@ def _table() -> dict[Code, Meaning]:
         c.ENGINE_FAILED: m(error, "The engine refused the graph or the run.", "Choose another with --engine."),
         c.ENGINE_OUTPUT: m(
             error, "The engine gave outputs of the wrong shape, or not-a-number.", "Choose another with --engine."
+        ),
+        c.ENGINE_FORKED: m(
+            error,
+            "The model was loaded before this process was forked, and engines do not survive a fork.",
+            "Load the model in the child, or start processes by 'spawn'.",
         ),
         c.DEVICE_MISSING: m(error, "The device is not there.", "`cxredge doctor` lists the devices."),
         c.PRECISION_UNSUPPORTED: m(

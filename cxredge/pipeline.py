@@ -18,7 +18,7 @@ from cxredge.clock import Clock
 from cxredge.conclusions import Outputs, conclude
 from cxredge.engines.base import EngineRequest, Session
 from cxredge.engines.registry import choose, open_session
-from cxredge.errors import Abstention, BundleError, Code, CxredgeError, UsageError
+from cxredge.errors import Abstention, BundleError, Code, CxredgeError, EngineError, UsageError
 from cxredge.files import path_text
 from cxredge.pixels import Geometry, Percentiles, Placement
 from cxredge.prediction import Evidence, Prediction, Renderer, Shape
@@ -128,6 +128,7 @@ class Model:
         self._streams = streams
         self._limits = limits
         self._point = operating_point
+        self._process = os.getpid()
         spec = bundle.manifest.input
         self._geometry = Geometry(spec.rows, spec.columns, spec.fit)
         self._percentiles = Percentiles(spec.percentiles.low, spec.percentiles.high)
@@ -173,7 +174,7 @@ class Model:
 
         Raises:
             InputError: the input is broken; `code`, `tag` and the text say how.
-            EngineError: the engine failed on it.
+            EngineError: the engine failed on it; ENGINE_FORKED in a process that was forked since the model was loaded.
         """
         point = self._checked_point(operating_point)
         clock = Clock()
@@ -205,6 +206,9 @@ class Model:
             batch_size: how many images go through the engine at once.
             workers: threads that read; None takes one for each core, at most four.
             operating_point: other thresholds than the model's.
+
+        Raises:
+            EngineError: ENGINE_FORKED in a process that was forked since the model was loaded.
         """
         if batch_size < 1 or (workers is not None and workers < 1):
             raise UsageError(Code.BAD_ARGUMENT, "batch_size and workers must be at least 1")
@@ -225,7 +229,12 @@ class Model:
         )
 
     def close(self) -> None:
-        """Give the engine's memory back; predictions that were made stay usable."""
+        """Give the engine's memory back; predictions that were made stay usable.
+
+        In a process that was forked since, there is nothing to give back, and nothing is done.
+        """
+        if os.getpid() != self._process:
+            return
         self._session.close()
         if self._streams is not None:
             self._streams.close()
@@ -240,6 +249,8 @@ class Model:
         self.close()
 
     def _checked_point(self, name: str | None) -> str:
+        if os.getpid() != self._process:
+            raise EngineError(Code.ENGINE_FORKED)
         return self._point if name is None else _operating_point(self.manifest, name)
 
     def _prepare(self, source: Source, clock: Clock) -> _Prepared:

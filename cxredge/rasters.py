@@ -16,6 +16,7 @@ from cxredge.errors import Abstention, Code, CxredgeError, InputError
 from cxredge.pixels import PixelDescription, Window
 from cxredge.result import InputFacts, notice
 from cxredge.sources import Blob, Decoded, Limits, Radiograph, typed_errors
+from cxredge.structure import check_structure
 
 __all__ = ["SMALLEST_SIDE", "WRITTEN_BY", "looks_like_raster", "open_array", "open_raster"]
 
@@ -58,16 +59,17 @@ def open_raster(blob: Blob, limits: Limits, path: str | None) -> Radiograph:
             limits.check_size(rows, columns)
         if _turned(image) >= 5:
             columns, rows = rows, columns
-        frames, mode = getattr(image, "n_frames", 1), image.mode
+        mode = image.mode
         own = image.format == "PNG" and WRITTEN_BY.items() <= image.info.items()
         deep = mode == "RGB" and "16" in str([tile[3] for tile in image.tile])
+        several = _is_several(image)
     facts = InputFacts(path=path, rows=rows, columns=columns)
     try:
         _check(rows, columns, limits)
         if own:
             raise Abstention(Code.OWN_RESULT)
-        if frames > 1:
-            raise InputError(Code.MULTI_FRAME, f"{frames} pages")
+        if several:
+            raise InputError(Code.MULTI_FRAME, "several pages")
         if deep:
             raise InputError(Code.PIXEL_FORMAT_INVALID, "colour of 16 bits")  # Pillow would cut it to 8
         if mode not in ("L", "I;16", "I;16B", "I;16L", "I", "RGB"):
@@ -102,7 +104,19 @@ def _opened(file: Any) -> Any:
     }
     kind = _kind(file.read(8))
     file.seek(0)
+    check_structure(kind, file)
     return plugins[kind](file)
+
+
+def _is_several(image: Any) -> bool:
+    """Whether there is a second page. To count them takes Pillow the square of their number."""
+    if image.format != "TIFF":
+        return bool(getattr(image, "n_frames", 1) > 1)
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    return True
 
 
 def _turned(image: Any) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from cxredge.errors import Code, InputError
 from cxredge.sources import typed_errors
+from cxredge.structure import check_scans
 
 __all__ = ["StreamInfo", "check_jpeg_end", "jpeg_2000_info", "jpeg_frame_marker", "jpeg_info", "jpeg_xl_info"]
 
@@ -38,6 +39,9 @@ class StreamInfo:
     origin: tuple[int, int] = (0, 0)
 
 
+_MOST_PIECES = 10_000
+"""Segments, fill bytes or boxes of a header: a hundred megabytes of empty ones would take a minute to walk over."""
+_MOST_TILE_PARTS = 500_000
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
 
@@ -45,7 +49,9 @@ _FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB,
 def jpeg_frame_marker(frame: bytes) -> tuple[int, int]:
     """The marker that begins the frame header (SOFn, or SOF55 of JPEG-LS), and where its segment lies; 0, 0 if none."""
     here = 2
-    while here + 4 <= len(frame) and frame[here] == 0xFF:
+    for _ in range(_MOST_PIECES):
+        if here + 4 > len(frame) or frame[here] != 0xFF:
+            break
         marker = frame[here + 1]
         if marker == 0xFF or marker in _STANDALONE:  # fill bytes, markers without a segment
             here += 1 if marker == 0xFF else 2
@@ -60,13 +66,14 @@ def jpeg_info(frame: bytes) -> StreamInfo:
     """The frame header of a JPEG or JPEG-LS stream.
 
     Raises:
-        InputError: CODESTREAM_BROKEN.
+        InputError: CODESTREAM_BROKEN; TOO_LARGE where it has more scans than any encoder writes.
     """
     with typed_errors(Code.CODESTREAM_BROKEN, "no JPEG frame header"):
         _, at = jpeg_frame_marker(frame)
         if not frame.startswith(b"\xff\xd8") or not at:
             raise InputError(Code.CODESTREAM_BROKEN, "no JPEG frame header")
         precision, rows, columns, components = struct.unpack_from(">BHHB", frame, at)
+        check_scans(frame)
     return StreamInfo(rows, columns, components, precision)
 
 
@@ -106,28 +113,31 @@ def jpeg_2000_info(frame: bytes) -> StreamInfo:
 def _main_header(frame: bytes, here: int) -> tuple[int, int]:
     """The number of decompositions of the COD segment, and where the first tile-part begins."""
     levels = None
-    while True:
+    for _ in range(_MOST_PIECES):
         (length,) = struct.unpack_from(">H", frame, here)
         marker = struct.unpack_from(">H", frame, here + length)[0]
         here += length + 2
         if marker == 0xFF52:
             levels = min(frame[here + 7], 32)
         if marker == 0xFF90 or marker < 0xFF00:  # the first tile-part, or no marker at all
-            break
-    if levels is None:
-        raise InputError(Code.CODESTREAM_BROKEN, "no coding style in the JPEG 2000 header")
-    return levels, here - 2
+            if levels is None:
+                raise InputError(Code.CODESTREAM_BROKEN, "no coding style in the JPEG 2000 header")
+            return levels, here - 2
+    raise InputError(Code.TOO_LARGE, f"over {_MOST_PIECES} segments of a JPEG 2000 header")
 
 
 def _check_tile_parts(frame: bytes, here: int) -> None:
     """Every tile-part has to be there in full (T.800 A.4.2): some decoders go on without the rest."""
-    while frame[here : here + 2] == b"\xff\x90":
+    for _ in range(_MOST_TILE_PARTS):
+        if frame[here : here + 2] != b"\xff\x90":
+            return
         (length,) = struct.unpack_from(">I", frame, here + 6)
         if length == 0 and _ends(frame):  # up to the end of the code stream
             return
         if length < 14 or here + length > len(frame):
             raise InputError(Code.CODESTREAM_BROKEN, "a tile ends early", tag="(7FE0,0010)")
         here += length
+    raise InputError(Code.TOO_LARGE, f"over {_MOST_TILE_PARTS} tile-parts", tag="(7FE0,0010)")
 
 
 class _Bits:
@@ -192,7 +202,9 @@ def _jpeg_xl_side(bits: _Bits, small: int) -> int:
 def _jpeg_xl_box(frame: bytes) -> int:
     """Where the code stream begins in the container: after the header of its (first) box, and a part's number."""
     here = 0
-    while here + 16 <= len(frame):
+    for _ in range(_MOST_PIECES):
+        if here + 16 > len(frame):
+            break
         size, kind = int.from_bytes(frame[here : here + 4], "big"), frame[here + 4 : here + 8]
         content = here + (16 if size == 1 else 8)
         if kind in (b"jxlc", b"jxlp"):

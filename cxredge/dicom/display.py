@@ -96,7 +96,7 @@ def _window(tags: Tags, warnings: list[Notice]) -> Window | None:
     function = _function(tags.text(t.VOI_LUT_FUNCTION))
     # C.11.2.1.2: LINEAR needs a width of at least 1, the others a positive one.
     narrow = width < 1 if function == "LINEAR" else width <= 0
-    if function is None or narrow or not (math.isfinite(center) and math.isfinite(width)):
+    if function is None or narrow or not math.isfinite(abs(center) + width):  # its ends are to be numbers
         tag = t.VOI_LUT_FUNCTION if function is None else t.WINDOW_WIDTH
         warnings.append(notice(Code.INVALID_WINDOW, tag=tag_text(tag)))
         return None

@@ -157,7 +157,8 @@ class _Image:
         """Raw pixels through one reused buffer."""
         with typed_errors(Code.FILE_UNREADABLE, "pixel data"), self.element.blob.open() as file:
             file.seek(self.element.offset)
-            left = self.nbytes + (self.nbytes % 2 if self.element.word_swapped else 0)
+            padding = self.nbytes % 2 if self.element.word_swapped else 0  # the last pixel lies behind it in its word
+            left = self.nbytes + padding
             buffer = bytearray(min(_CHUNK, left))
             view = memoryview(buffer)
             while left > 0:
@@ -165,7 +166,8 @@ class _Image:
                 if not got:
                     raise InputError(Code.PIXELS_TRUNCATED, f"{left} bytes are missing", tag=_PIXELS)
                 left -= got
-                yield self._unswapped(view[:got]) if self.element.word_swapped else view[:got]
+                chunk = self._unswapped(view[:got]) if self.element.word_swapped else view[:got]
+                yield chunk if left else chunk[: len(chunk) - padding]
 
     def _unswapped(self, chunk: memoryview) -> Buffer:
         """8-bit pixels in big-endian words: the first pixel is the low byte (PS3.5 8.1.1)."""

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from cxredge.engines import forks
 from cxredge.errors import Code, CxredgeError, EngineError, UsageError
 
 __all__ = [
@@ -215,7 +216,9 @@ class CheckedSession:
         self._job = job
         self._lock = threading.Condition()
         self._running = 0
+        self._lost = False
         self.info = raw.info
+        forks.watch(self)
 
     def run(self, image: Array) -> Outputs:
         """All outputs by name, float32.
@@ -226,7 +229,7 @@ class CheckedSession:
         Raises:
             UsageError: BAD_ARGUMENT for an image of another type or shape.
             EngineError: ENGINE_FAILED when the engine refuses, ENGINE_OUTPUT when it gives something else than the
-                graph promises, or values that are not finite.
+                graph promises, or values that are not finite; ENGINE_FORKED in a process that was forked since.
         """
         self._check_image(image)
         with self._entered() as raw:
@@ -278,6 +281,8 @@ class CheckedSession:
 
     def _enter(self) -> RawSession:
         with self._lock:
+            if self._lost:
+                raise EngineError(Code.ENGINE_FORKED, self.info.engine)
             if self._raw is None:
                 raise EngineError(Code.ENGINE_FAILED, "the session is closed")
             self._running += 1
@@ -287,6 +292,12 @@ class CheckedSession:
         with self._lock:
             self._running -= 1
             self._lock.notify_all()
+
+    def lose(self) -> object:
+        """In a forked child: refuse every later call, and do not wait for runs that are the parent's (see forks.py)."""
+        raw, self._raw, self._lost = self._raw, None, True
+        self._lock, self._running = threading.Condition(), 0  # another thread may have held it when the process forked
+        return raw
 
     def close(self) -> None:
         """Wait for the runs under way, then give the engine's memory back. Closing twice is allowed."""

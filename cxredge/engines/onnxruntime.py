@@ -5,6 +5,7 @@ What is cached is the graph after all of its optimisations; it is loaded again w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,9 +118,12 @@ class OnnxRuntimeSession:
 
 
 def _module() -> Any:
+    # Builds since 1.31 gather reports for their maker in the user's home from the moment that they are loaded: the
+    # switch must be set before. A program that has loaded the package by itself has chosen by itself.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
-    onnxruntime.disable_telemetry_events()  # Windows builds could otherwise report to their maker
+    onnxruntime.disable_telemetry_events()
     onnxruntime.set_default_logger_severity(3)
     return onnxruntime
 

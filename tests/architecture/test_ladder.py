@@ -17,7 +17,7 @@ PACKAGE = ROOT / "cxredge"
 RUNGS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("result", "pixels", "files", "operating_points"),
-    ("native", "sources", "results", "clock"),
+    ("native", "sources", "results", "clock", "structure"),
     ("preprocess", "postprocess", "bundle", "engines", "dicom", "rasters"),
     ("reading", "report", "conclusions", "streaming", "streams", "drift"),
     ("prediction",),

@@ -28,7 +28,13 @@ STARTS_PROCESSES = {
     "benchmark/machine.py",  # asks the machine what it is
     "node/process.py",  # its workers
 }
-CALLS_THE_SYSTEM = {"engines/cuda.py", "benchmark/energy.py", "benchmark/memory.py", "engines/lifeline.py"}  # by ctypes
+CALLS_THE_SYSTEM = {  # by ctypes
+    "benchmark/energy.py",
+    "benchmark/memory.py",
+    "engines/cuda.py",
+    "engines/forks.py",  # no call of the system: it tells Python itself never to free an engine in a forked child
+    "engines/lifeline.py",  # a child process ends with its parent
+}
 
 
 def _nodes(path: Path) -> Iterator[ast.AST]:

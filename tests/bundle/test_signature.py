@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from cxredge.bundle import Bundle, open_bundle, verify
 from cxredge.bundle.hashed import BLOCK, HashedFile, hash_bundle
+from cxredge.bundle.manifest import MAX_MANIFEST_BYTES
 from cxredge.bundle.signature import MOST_BYTES, decode, encode, signature_path
 from cxredge.errors import BundleError, Code, UsageError
 from tests.support.signing import Signed, sign_copy
@@ -317,3 +318,12 @@ def test_the_package_is_loaded_only_where_a_signature_is_checked(archive: Signed
         f"verify({str(archive.bundle)!r}, key={str(archive.public)!r})\nassert 'cryptography' in sys.modules"
     )
     subprocess.run([sys.executable, "-P", "-c", script], check=True)
+
+
+def test_a_folder_without_a_usable_manifest(folder: Signed) -> None:
+    """Said as such, before the signature is looked at: there is nothing that could have been signed."""
+    manifest = folder.bundle / "manifest.json"
+    manifest.write_bytes(b" " * (MAX_MANIFEST_BYTES + 1))
+    assert refused(folder.bundle, folder.public) is Code.BUNDLE_INVALID
+    manifest.unlink()
+    assert refused(folder.bundle, folder.public) is Code.BUNDLE_FILE_MISSING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -263,6 +264,18 @@ def test_closing_waits_for_running_calls() -> None:
 def test_threads_over_the_cores_are_capped_and_told(bundle: Bundle) -> None:
     with open_way(bundle, "openvino", "fp32", threads=usable_cores() + 3) as session:
         assert session.info.threads is not None and session.info.threads <= usable_cores() + 3
+
+
+def test_onnxruntime_writes_no_report_to_its_maker(tiny_bundle: Path, scan: Path, tmp_path: Path) -> None:
+    """Since 1.31 it keeps events and an identity of the device in the user's home, and sends them to its maker."""
+    home = tmp_path / "home"
+    home.mkdir()
+    command = [sys.executable, "-P", "-m", "cxredge", "predict", str(scan), "--bundle", str(tiny_bundle)]
+    command += ["--engine", "onnxruntime", "--precision", "fp32", "--format", "json"]
+    unset = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    variables = unset | {"HOME": str(home), "USERPROFILE": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    subprocess.run(command, check=True, capture_output=True, env=variables)
+    assert list(home.rglob("*")) == []
 
 
 def test_openvino_loads_no_telemetry() -> None:

@@ -118,6 +118,25 @@ static void test_lut(void) {
         CHECK(lround(out[i] * 15.0) == expected[i]);
 }
 
+static void test_failures_are_final(const cxr_plane_desc *desc, const unsigned char *pixels) {
+    float out[4];
+    size_t count = 7;
+    for (int excess = 0; excess < 2; excess++) {
+        cxr_plane *plane = NULL;
+        CHECK_STATUS(cxr_plane_create(desc, &plane), CXR_OK);
+        if (excess)
+            CHECK_STATUS(cxr_plane_feed(plane, pixels, 9), CXR_ERR_EXCESS);
+        else
+            CHECK_STATUS(cxr_plane_finish(plane, NULL, 4), CXR_ERR_ARGUMENT);
+        CHECK_STATUS(cxr_plane_feed(plane, pixels, 8), CXR_ERR_STATE);
+        CHECK_STATUS(cxr_plane_finish(plane, out, 4), CXR_ERR_STATE);
+        CHECK_STATUS(cxr_plane_finish(plane, NULL, 4), CXR_ERR_STATE);
+        CHECK_STATUS(cxr_plane_size(plane, &count), CXR_ERR_STATE);
+        CHECK(count == 7);
+        cxr_plane_destroy(plane);
+    }
+}
+
 static void test_handle(void) {
     unsigned char pixels[8] = {0};
     float out[4];
@@ -135,6 +154,7 @@ static void test_handle(void) {
     CHECK_STATUS(cxr_plane_finish(plane, out, 4), CXR_ERR_STATE);
     CHECK_STATUS(cxr_plane_feed(plane, pixels, 1), CXR_ERR_STATE);
     cxr_plane_destroy(plane);
+    test_failures_are_final(&desc, pixels);
     CHECK_STATUS(make(&desc, pixels, 7, out, 4), CXR_ERR_TRUNCATED);
     CHECK_STATUS(make(&desc, pixels, 9, out, 4), CXR_ERR_EXCESS);
     CHECK_STATUS(cxr_plane_feed(NULL, pixels, 1), CXR_ERR_ARGUMENT);
@@ -184,6 +204,12 @@ static void test_refusals(void) {
     REFUSED(desc.placement.source.left = NAN, CXR_ERR_ARGUMENT);
     REFUSED(desc.placement.source.right = 1.5, CXR_ERR_ARGUMENT);
     REFUSED(desc.placement.plane.top = 0.1, CXR_ERR_ARGUMENT); /* between two pixels of the plane */
+    REFUSED(desc.placement.source.right = 4e-323, CXR_ERR_ARGUMENT);
+    /* Finite by themselves, but not what follows from them. */
+    REFUSED(desc.slope = 1e306, CXR_ERR_ARGUMENT);
+    REFUSED((desc.slope = 1e304, desc.intercept = 1.79e308), CXR_ERR_ARGUMENT);
+    REFUSED((desc.center = 1e308, desc.width = 1e308), CXR_ERR_ARGUMENT);
+    REFUSED((desc.limits.max_plane = desc.plane_rows = desc.plane_columns = UINT32_MAX), CXR_ERR_LIMIT);
 #undef REFUSED
 }
 
@@ -198,6 +224,31 @@ static void test_percentiles(void) {
     CHECK_STATUS(cxr_percentile_window(&desc, pixels, 99, 10, 90, &center, &width), CXR_ERR_TRUNCATED);
     CHECK_STATUS(cxr_percentile_window(&desc, pixels, 100, 90, 10, &center, &width), CXR_ERR_ARGUMENT);
     CHECK_STATUS(cxr_percentile_window(&desc, pixels, 100, 0, NAN, &center, &width), CXR_ERR_ARGUMENT);
+}
+
+/* Far wider than it is high: where every other row would be looked at, the only one is. */
+static void test_percentiles_of_few_rows(void) {
+    enum { COLUMNS = 600000 };
+    unsigned char *pixels = malloc(COLUMNS);
+    cxr_plane_desc desc = describe(1, COLUMNS, 8, 4);
+    desc.limits.max_columns = COLUMNS;
+    double center = 0, width = 0;
+    CHECK(pixels != NULL);
+    for (int i = 0; pixels != NULL && i < COLUMNS; i++)
+        pixels[i] = (unsigned char)(i < COLUMNS / 2 ? 10 : 50);
+    CHECK_STATUS(cxr_percentile_window(&desc, pixels, COLUMNS, 10, 90, &center, &width), CXR_OK);
+    CHECK(center == 30 && width == 40);
+    free(pixels);
+}
+
+static void test_places(void) {
+    cxr_placement p;
+    CHECK_STATUS(cxr_place(65535, 1, 1, 8192, CXR_FIT_CROP, &p), CXR_OK); /* the most that the limits allow */
+    CHECK(p.source.top < 0.5 && p.source.bottom > 0.5);
+    CHECK_STATUS(cxr_place(UINT32_MAX, 1, 1, UINT32_MAX, CXR_FIT_CROP, &p), CXR_ERR_LIMIT);
+    CHECK_STATUS(cxr_place(UINT32_MAX, 1, 1, UINT32_MAX, CXR_FIT_PAD, &p), CXR_OK);
+    CHECK_STATUS(cxr_place(2, 2, 2, 0, CXR_FIT_PAD, &p), CXR_ERR_ARGUMENT);
+    CHECK_STATUS(cxr_place(2, 2, 2, 2, 3, &p), CXR_ERR_ARGUMENT);
 }
 
 static void test_masks(void) {
@@ -232,6 +283,14 @@ static void test_measures(void) {
     memset(masks[1], 0, sizeof masks[1]);
     CHECK_STATUS(cxr_measure(&masks[0][0][0], 10, 20, &whole, 100, 100, &m), CXR_OK);
     CHECK(m.cardiothoracic_ratio == -1);
+    /* A right lung that lies in the padding has no area, and so there is no ratio. */
+    const cxr_placement padded = {{0, 0, 1, 1}, {0.4, 0, 1, 1}};
+    for (int r = 2; r < 8; r++) {
+        masks[1][r][7] = 0.9f;
+        masks[1][r][8] = 0.4f;
+    }
+    CHECK_STATUS(cxr_measure(&masks[0][0][0], 10, 20, &padded, 100, 100, &m), CXR_OK);
+    CHECK(m.right_lung == 0 && m.cardiothoracic_ratio == -1 && m.heart > 0);
     uint8_t native[40 * 80];
     CHECK_STATUS(cxr_native_mask(&masks[0][0][0], 10, 20, &whole, 40, 80, native), CXR_OK);
     CHECK(native[20 * 80 + 60] == 1 && native[20 * 80 + 40] == 0);
@@ -268,6 +327,8 @@ int main(void) {
     test_handle();
     test_refusals();
     test_percentiles();
+    test_percentiles_of_few_rows();
+    test_places();
     test_masks();
     test_measures();
     test_decision();

@@ -1,8 +1,12 @@
 #!/bin/sh
-# Builds the C core in one way and runs its tests: run.sh MODE...
+# Builds the C core in one way and runs its tests: run.sh MODE... [SECONDS]
 #
 #   gcc clang      warnings are errors; static and shared; tests run
 #   asan           address and undefined-behaviour sanitizers, with clang or gcc; tests run
+#   tsan           thread sanitizer, with clang; tests run, those with threads among them
+#   fuzz           libFuzzer with address and undefined-behaviour sanitizers, with clang: each of the five targets for
+#                  SECONDS (15), from the seeds, from what earlier runs found, and from the files of CXREDGE_DATA
+#                  where that is set. An input that fails is kept in build/native/fuzz-finds.
 #   valgrind       every variant that valgrind can emulate; no leak, no error
 #   mingw          Windows: compiled and linked
 #   aarch64        cross-compiled; tests run under qemu-user, NEON against plain
@@ -26,6 +30,34 @@ check() { # NAME
 }
 
 sanitizers="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+fuzzing="-g -O2 -fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow -fno-sanitize-recover=all"
+
+fuzz_target() { # NAME
+    corpus=$work/fuzz-corpus/$1
+    seeds=$root/tests/fuzz/native/seeds/$1
+    mkdir -p "$corpus" "$work/fuzz-finds"
+    echo "-- $1 for $seconds s"
+    "$work/fuzz/tests/fuzz/native/$1_fuzz" -max_total_time="$seconds" -max_len=4096 -len_control=0 -timeout=30 \
+        -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$work/fuzz-finds/$1-" "$corpus" "$seeds" \
+        >"$work/fuzz-$1.log" 2>&1 || {
+        tail -n 60 "$work/fuzz-$1.log"
+        echo "run.sh: $1 failed; again: $work/fuzz/tests/fuzz/native/$1_fuzz $work/fuzz-finds/$1-..." >&2
+        return 1
+    }
+    grep '^stat::number_of_executed_units' "$work/fuzz-$1.log"
+}
+
+fuzz() {
+    [ -n "$clang" ] || { echo "run.sh: fuzz needs clang" >&2; return 2; }
+    build fuzz -DCMAKE_C_COMPILER="$clang" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS="$fuzzing" -DCXREDGE_BUILD_FUZZERS=ON ||
+        return 1
+    if [ -n "${CXREDGE_DATA:-}" ]; then # parts of real images: into the corpus, which is never kept
+        python3 -W ignore "$root/tests/fuzz/native/seeds.py" "$work/fuzz-corpus" "$CXREDGE_DATA/dicom" || return 1
+    fi
+    for target in plane describe masks anatomy numbers; do
+        fuzz_target "$target" || return 1
+    done
+}
 
 run() {
     case $1 in
@@ -33,10 +65,14 @@ run() {
         build gcc-shared -DCMAKE_C_COMPILER=gcc -DCXREDGE_BUILD_SHARED=ON && check gcc-shared ;;
     clang) build clang -DCMAKE_C_COMPILER="$clang" && check clang ;;
     asan) build asan -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS="$sanitizers" && check asan ;;
+    tsan) build tsan -DCMAKE_C_COMPILER="$clang" -DCMAKE_BUILD_TYPE=Debug \
+        -DCMAKE_C_FLAGS="-g -O1 -fsanitize=thread -fno-sanitize-recover=all" && check tsan ;;
+    fuzz) fuzz ;;
     valgrind)
         build valgrind -DCMAKE_C_COMPILER=gcc -DCMAKE_BUILD_TYPE=RelWithDebInfo
         for isa in plain avx2; do # valgrind knows no AVX-512
             CXREDGE_ISA=$isa valgrind -q --error-exitcode=9 --leak-check=full "$work/valgrind/tests/native/core_test"
+            CXREDGE_ISA=$isa valgrind -q --error-exitcode=9 --leak-check=full "$work/valgrind/tests/native/memory_test"
         done
         CXREDGE_ISA=plain valgrind -q --error-exitcode=9 --leak-check=full "$work/valgrind/tests/native/pixels" >/dev/null
         ;;
@@ -59,8 +95,13 @@ run() {
 }
 
 mkdir -p "$work"
-[ $# -gt 0 ] || set -- gcc clang asan valgrind mingw aarch64 header
+seconds=15
+for mode; do # a number is no mode but how long to fuzz
+    case $mode in *[!0-9]* | "") ;; *) seconds=$mode ;; esac
+done
+[ $# -gt 0 ] || set -- gcc clang asan tsan valgrind mingw aarch64 header fuzz
 for mode; do
+    [ "$mode" = "$seconds" ] && continue
     echo "== $mode"
     run "$mode"
 done

@@ -11,10 +11,11 @@ import pytest
 
 from cxredge.errors import Code
 from tests.support.bad_inputs import ROWS
+from tests.support.bad_inputs.pieces import PIECES
 from tests.support.bad_inputs.structure import BOMBS
 
 ROOT = Path(__file__).resolve().parents[2]
-HOSTILE = [row for row in ROWS if row in BOMBS.rows or row.answer.reason == Code.TOO_LARGE]
+HOSTILE = [row for row in ROWS if row in (*BOMBS.rows, *PIECES.rows) or row.answer.reason == Code.TOO_LARGE]
 MOST_SECONDS = 2.0  # a promise, not a speed: the slowest takes less than half of it
 MOST_KB = 1 << 20
 

@@ -43,6 +43,17 @@ A picture within the limits can take longer: a JPEG XL of 50 million pixels is d
   runtime. The rows show that the embedded bundle's gate is heard; how often it is right is in
   [its card](default-bundle-card.md). A bundle without a gate has only the check of the outlines.
 - Damage inside a JPEG stream that leaves its end marker in place can go unseen ([reading.md](reading.md)).
+- An engine that crashes while it predicts ends the process; only compiling is in a process of its own
+  ([engines.md](engines.md)).
+
+## Faults
+
+Besides these inputs, tests bring about what goes wrong around them: sources that fail or give little at a time, a full
+disk, no home folder, a damaged cache, an interrupted run (`tests/robustness/test_faults.py`,
+`tests/engines/test_cache.py`); engines that crash, hang or give not-a-number (`tests/engines/test_isolation.py`,
+`tests/robustness/test_sick_engine.py`); eight threads on one model, a fork, another language and time zone, a bundle
+that changes while it is loaded (`tests/robustness/test_processes.py`). In the C core every allocation fails once
+(`tests/native/memory_test.c`), and every call is fuzzed ([CONTRIBUTING.md](../CONTRIBUTING.md)).
 """
 
 

@@ -105,7 +105,10 @@ typedef struct cxr_box {
     double left, top, right, bottom;
 } cxr_box;
 
-/* `source` of the image fills `plane` of the network's input plane; what lies outside `plane` is 0. */
+/*
+ * `source` of the image fills `plane` of the network's input plane; what lies outside `plane` is 0. No side of a box is
+ * below 2^-33, half a pixel of the longest side that can be told.
+ */
 typedef struct cxr_placement {
     cxr_box source;
     cxr_box plane;
@@ -118,7 +121,10 @@ typedef enum cxr_fit {
     CXR_FIT_CROP = 2     /* shape kept, whole plane, centred; two sides of the image are cut off */
 } cxr_fit;
 
-/* The placement of an image of rows x columns in a plane. `placement.plane` lies on pixel borders of the plane. */
+/*
+ * The placement of an image of rows x columns in a plane. `placement.plane` lies on pixel borders of the plane.
+ * CXR_ERR_LIMIT where a crop would leave next to nothing of the image, as no image within the limits does.
+ */
 CXR_API int cxr_place(uint32_t rows, uint32_t columns, uint32_t plane_rows, uint32_t plane_columns, int fit,
                       cxr_placement *placement);
 
@@ -175,8 +181,8 @@ typedef struct cxr_plane_desc {
     uint32_t inverted;
     uint32_t modality;       /* cxr_modality */
     uint32_t voi;            /* cxr_voi */
-    double slope, intercept; /* CXR_MODALITY_RESCALE */
-    double center, width;    /* every VOI but CXR_VOI_LUT, in modality units */
+    double slope, intercept; /* CXR_MODALITY_RESCALE: 2^(bits_stored + 1) * |slope| + |intercept| is finite */
+    double center, width;    /* every VOI but CXR_VOI_LUT, in modality units: |center| + width is finite */
     cxr_lut modality_lut;    /* CXR_MODALITY_LUT; read by cxr_plane_create only */
     cxr_lut voi_lut;         /* CXR_VOI_LUT; read by cxr_plane_create only */
     uint32_t plane_rows;     /* the network's input */
@@ -216,9 +222,9 @@ CXR_API void cxr_plane_destroy(cxr_plane *plane);
 /*
  * A window for an image that has none: the `low` and `high` percentiles (0 <= low < high <= 100) of the modality
  * values become 0 and 1, to be used with CXR_VOI_LINEAR_EXACT. Of an image above 262,144 pixels every k-th pixel of
- * every k-th row is looked at. Ranks are counted from both ends alike, so that an inverted image gets the inverted
- * window. Where both percentiles are one value, the width is one step of the stored values. The VOI, plane and
- * placement fields of `desc` are not looked at. `data` is the whole image.
+ * every k-th row is looked at, and at least one. Ranks are counted from both ends alike, so that an inverted image gets
+ * the inverted window. Where both percentiles are one value, the width is one step of the stored values. The VOI, plane
+ * and placement fields of `desc` are not looked at. `data` is the whole image.
  */
 CXR_API int cxr_percentile_window(const cxr_plane_desc *desc, const void *data, size_t bytes, double low, double high,
                                   double *center, double *width);
@@ -239,7 +245,7 @@ CXR_API int cxr_mask_union(const uint8_t *a, const uint8_t *b, size_t count, uin
 typedef struct cxr_measures {
     double left_lung, right_lung, heart;                   /* pixels of the image */
     double left_lung_share, right_lung_share, heart_share; /* of the image's area */
-    double cardiothoracic_ratio;                           /* -1 where a lung or the heart is missing */
+    double cardiothoracic_ratio;                           /* -1 where a lung or the heart has no area */
 } cxr_measures;
 
 /*

@@ -6,6 +6,7 @@
 #define DEFAULT_MAX_SIDE 65535u
 #define DEFAULT_MAX_PLANE 8192u
 #define DEFAULT_MAX_BYTES (UINT64_C(4) << 30)
+#define LEAST_SIDE (1.0 / 8589934592.0) /* 2^-33: half a pixel of the longest side that a uint32_t can tell */
 
 int cxr_plane_desc_init(cxr_plane_desc *desc, size_t struct_size, uint32_t abi) {
     if (desc == NULL)
@@ -78,13 +79,15 @@ static int check_modality(const cxr_plane_desc *desc) {
         return check_lut(&desc->modality_lut);
     if (desc->modality != CXR_MODALITY_RESCALE)
         return CXR_ERR_ARGUMENT;
-    return isfinite(desc->slope) && isfinite(desc->intercept) ? CXR_OK : CXR_ERR_ARGUMENT;
+    /* Every modality value, and every difference of two, must be a finite number: all that follows counts on it. */
+    double most = ldexp(fabs(desc->slope), (int)desc->bits_stored + 1) + fabs(desc->intercept);
+    return isfinite(most) ? CXR_OK : CXR_ERR_ARGUMENT;
 }
 
 static int check_voi(const cxr_plane_desc *desc) {
     if (desc->voi == CXR_VOI_LUT)
         return check_lut(&desc->voi_lut);
-    if (desc->voi > CXR_VOI_LUT || !isfinite(desc->center) || !isfinite(desc->width))
+    if (desc->voi > CXR_VOI_LUT || !isfinite(fabs(desc->center) + fabs(desc->width))) /* the window's ends */
         return CXR_ERR_ARGUMENT;
     return (desc->voi == CXR_VOI_LINEAR ? desc->width >= 1.0 : desc->width > 0.0) ? CXR_OK : CXR_ERR_ARGUMENT;
 }
@@ -107,13 +110,15 @@ int cxr_check_plane(const cxr_plane_desc *desc) {
     if (desc->plane_rows == 0 || desc->plane_columns == 0 || !cxr_is_placement(&desc->placement))
         return CXR_ERR_ARGUMENT;
     uint32_t most = limit(desc->limits.max_plane, DEFAULT_MAX_PLANE);
-    return desc->plane_rows <= most && desc->plane_columns <= most ? CXR_OK : CXR_ERR_LIMIT;
+    if (desc->plane_rows > most || desc->plane_columns > most)
+        return CXR_ERR_LIMIT;
+    return desc->plane_columns <= SIZE_MAX / sizeof(double) / desc->plane_rows ? CXR_OK : CXR_ERR_LIMIT;
 }
 
 int cxr_is_box(const cxr_box *box) {
     /* Written so that a NaN fails. */
-    return box->left >= 0 && box->top >= 0 && box->right <= 1 && box->bottom <= 1 && box->left < box->right &&
-           box->top < box->bottom;
+    return box->left >= 0 && box->top >= 0 && box->right <= 1 && box->bottom <= 1 &&
+           box->right - box->left >= LEAST_SIDE && box->bottom - box->top >= LEAST_SIDE;
 }
 
 int cxr_is_placement(const cxr_placement *placement) {
@@ -154,6 +159,8 @@ int cxr_place(uint32_t rows, uint32_t columns, uint32_t plane_rows, uint32_t pla
     } else if (fit != CXR_FIT_STRETCH) {
         return CXR_ERR_ARGUMENT;
     }
+    if (!cxr_is_placement(&p))
+        return CXR_ERR_LIMIT; /* next to nothing of the image would be left */
     *placement = p;
     return CXR_OK;
 }

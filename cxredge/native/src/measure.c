@@ -107,13 +107,15 @@ int cxr_measure(const float *probabilities, uint32_t rows, uint32_t columns, con
         extents[i] = widest(p, &g);
     }
     double pixels = (double)image_rows * image_columns;
+    /* What lies in the padding has no area, though its border may reach half a pixel into the image. */
+    int all_there = shares[0] > 0 && shares[1] > 0 && shares[2] > 0;
     const cxr_measures m = {shares[0] * pixels,
                             shares[1] * pixels,
                             shares[2] * pixels,
                             shares[0],
                             shares[1],
                             shares[2],
-                            cardiothoracic_ratio(extents[0], extents[1], extents[2])};
+                            all_there ? cardiothoracic_ratio(extents[0], extents[1], extents[2]) : -1};
     *measures = m;
     return CXR_OK;
 }

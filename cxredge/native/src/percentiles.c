@@ -13,10 +13,15 @@ typedef struct samples {
     uint32_t *bins; /* BINS of them, for the selection */
 } samples;
 
-/* Every k-th pixel of every k-th row, from the middle of the first cell on. */
+/* Every k-th pixel of every k-th row. */
 static uint32_t stride_of(const cxr_plane_desc *d) {
     double cells = (double)d->rows * d->columns / MAX_SAMPLES;
     return cells > 1 ? (uint32_t)ceil(sqrt(cells)) : 1;
+}
+
+/* The middle of the first cell, or of all `length` where the cell is longer than that: one sample at least. */
+static size_t first_sample(uint32_t length, uint32_t stride) {
+    return (length < stride ? length : stride) / 2;
 }
 
 /* A stored value's key is its offset binary; a lookup table need not rise, so there the key is the looked-up value. */
@@ -34,9 +39,9 @@ static void collect(samples *s, const tone *t, const unsigned char *data, uint32
     const cxr_plane_desc *d = &t->desc;
     const size_t pixel_bytes = d->bits_allocated / 8, row_bytes = cxr_row_bytes(d);
     const int swap = (d->big_endian != 0) != cxr_host_is_big_endian();
-    for (size_t r = stride / 2; r < d->rows; r += stride) {
+    for (size_t r = first_sample(d->rows, stride); r < d->rows; r += stride) {
         const unsigned char *row = data + r * row_bytes;
-        for (size_t c = stride / 2; c < d->columns; c += stride) {
+        for (size_t c = first_sample(d->columns, stride); c < d->columns; c += stride) {
             unsigned char pixel[4] = {0};
             if (swap)
                 cxr_swap_pixels(pixel, row + c * pixel_bytes, pixel_bytes, d->bits_allocated);

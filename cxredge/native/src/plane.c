@@ -313,15 +313,19 @@ int cxr_plane_feed(cxr_plane *plane, const void *data, size_t bytes) {
 int cxr_plane_size(const cxr_plane *plane, size_t *count) {
     if (plane == NULL || count == NULL)
         return CXR_ERR_ARGUMENT;
+    if (plane->failed)
+        return CXR_ERR_STATE;
     *count = (size_t)plane->plane_rows * plane->plane_columns;
     return CXR_OK;
 }
 
 int cxr_plane_finish(cxr_plane *plane, float *output, size_t count) {
-    if (plane == NULL || output == NULL)
+    if (plane == NULL)
         return CXR_ERR_ARGUMENT;
     if (plane->failed || plane->finished)
         return CXR_ERR_STATE;
+    if (output == NULL)
+        return fail(plane, CXR_ERR_ARGUMENT);
     size_t needed = (size_t)plane->plane_rows * plane->plane_columns;
     if (count < needed)
         return CXR_ERR_ROOM;

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.support.bad_inputs.content import KINDS, PICTURES, VIEWS
 from tests.support.bad_inputs.display import DISPLAY
 from tests.support.bad_inputs.identity import IDENTITY
+from tests.support.bad_inputs.pieces import PIECES
 from tests.support.bad_inputs.pixels import COLOUR, PIXELS, TWINS
 from tests.support.bad_inputs.streams import FRAGMENTS, STREAMS
 from tests.support.bad_inputs.structure import BOMBS, FILES, SYNTAX
@@ -16,6 +17,6 @@ from tests.support.bad_inputs.table import BadInput, Group
 __all__ = ["GROUPS", "ROWS", "BadInput", "Group"]
 
 GROUPS = (
-    FILES, SYNTAX, BOMBS, PIXELS, COLOUR, DISPLAY, STREAMS, FRAGMENTS, VIEWS, KINDS, PICTURES, IDENTITY, TWINS,
+    FILES, SYNTAX, BOMBS, PIECES, PIXELS, COLOUR, DISPLAY, STREAMS, FRAGMENTS, VIEWS, KINDS, PICTURES, IDENTITY, TWINS,
 )  # fmt: skip
 ROWS = tuple(row for group in GROUPS for row in group.rows)
