@@ -152,7 +152,7 @@ def _hash(file: bytes) -> str:
 
 def run(rounds: int, seed: int, folder: Path) -> dict[str, Any]:
     """All of it."""
-    chance = random.Random(seed)  # noqa: S311 - instants, not secrets
+    chance = random.Random(seed)
     bundle = write_tiny_bundle(folder / "tiny.cxr")
     (folder / "pacs").mkdir()
     with orthanc(folder / "pacs") as pacs:

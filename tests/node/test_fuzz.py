@@ -45,7 +45,7 @@ def changed(parts: list[bytes], chance: random.Random) -> bytes:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_said(seed: int, tmp_path: Path) -> None:
-    chance = random.Random(seed)  # noqa: S311 - not for secrets
+    chance = random.Random(seed)
     with receiving(tmp_path, idle_s=0.3, handshake_s=0.3, connections_an_address=100) as node:
         for _ in range(TRIES):
             connection = dial(node.port)

@@ -67,7 +67,7 @@ def rows(spool: Spool) -> dict[str, str]:
 def test_kill_9_loses_nothing_that_was_acknowledged(films: list[list[Path]], tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201 - shown where the test fails
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     config, spool = write_config(tmp_path, free_disk_mb=0), Spool(tmp_path / "spool")
     for number in range(ROUNDS):
         with node_child(config) as child:
