@@ -33,7 +33,7 @@ CALLS_THE_SYSTEM = {  # by ctypes
     "benchmark/memory.py",
     "engines/cuda.py",
     "engines/forks.py",  # no call of the system: it tells Python itself never to free an engine in a forked child
-    "engines/lifeline.py",  # a child ends with its parent
+    "engines/lifeline.py",  # a child process ends with its parent
 }
 
 
