@@ -93,7 +93,6 @@ class Node:
         from cxredge.node.receive import adopt
 
         self._spool.sweep()
-        self._images.give_back()
         adopt(self._spool, self._images, self._watch, self._senders)
         self._couriers.start()
         self._analysts.start()

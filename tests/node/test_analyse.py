@@ -28,7 +28,8 @@ from cxredge.node.images import State
 from cxredge.pipeline import EMBEDDED
 from tests.support.dicom_files import dicom_bytes
 from tests.support.filed import FILED, filed_bytes
-from tests.support.spooled import Spooled, spooled, wait_until
+from tests.support.nodes import wait_for
+from tests.support.spooled import Spooled, spooled
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
@@ -59,7 +60,7 @@ def working(here: Spooled) -> Iterator[Analysts]:
 
 
 def finished(here: Spooled, *identifiers: str) -> None:
-    wait_until(lambda: all(here.image(one).state in FINISHED for one in identifiers), "all are finished")
+    wait_for(lambda: all(here.image(one).state in FINISHED for one in identifiers), "all are finished")
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def strike(analysts: Analysts, here: Spooled, identifier: str, number: signal.Si
                 struck.add(pid)
         return here.image(identifier).state in FINISHED
 
-    wait_until(parked, "it is parked")
+    wait_for(parked, "it is parked")
     assert len(struck) == 2
 
 
@@ -185,7 +186,7 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
         with pytest.raises(CxredgeError) as raised:
             analysts.ready(120)
         assert raised.value.code == "bundle_not_found"
-        wait_until(lambda: len(here.watch.of(Event.FAILED, code="bundle_not_found")) > 1, "it is tried again")
+        wait_for(lambda: len(here.watch.of(Event.FAILED, code="bundle_not_found")) > 1, "it is tried again")
         assert here.image(identifier).state is State.QUEUED
         assert here.image(identifier).attempts == 0
         bundle.symlink_to(EMBEDDED)
@@ -208,7 +209,7 @@ def test_idle_workers_and_stopping(here: Spooled) -> None:
         results.write_bytes(b"")
         patient = here.add(film())
         analysts.wake()
-        wait_until(lambda: here.watch.of(Event.FAILED, code="output_unwritable"), "it is told")
+        wait_for(lambda: here.watch.of(Event.FAILED, code="output_unwritable"), "it is told")
         assert (here.image(patient).state, here.image(patient).attempts) in {(State.QUEUED, 0), (State.RUNNING, 1)}
         results.unlink()
         (here.config.spool / "away").rename(results)
@@ -218,7 +219,7 @@ def test_idle_workers_and_stopping(here: Spooled) -> None:
         os.kill(pid, signal.SIGKILL)
         identifier = here.add(filed_bytes(2000, 1600))
         analysts.wake()
-        wait_until(lambda: here.image(identifier).state is State.RUNNING, "it runs")
+        wait_for(lambda: here.image(identifier).state is State.RUNNING, "it runs")
         (pid,) = analysts.processes()
         os.kill(pid, signal.SIGSTOP)
         analysts.stop(0.2)  # what runs is given back
@@ -251,13 +252,13 @@ def test_a_node_that_is_killed(tmp_path: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         node = subprocess.Popen([sys.executable, "-c", NODE, str(tmp_path)], stdout=subprocess.PIPE, env=environment)
         try:
-            wait_until(lambda: here.images.counts().get(State.ANALYSED, 0) >= done, "some are analysed")  # noqa: B023
+            wait_for(lambda: here.images.counts().get(State.ANALYSED, 0) >= done, "some are analysed")  # noqa: B023
         finally:
             node.kill()
         output = node.communicate()[0].decode().splitlines()
         workers = {int(pid) for line in output for pid in line.split()}
         assert workers
-        wait_until(lambda: not any(alive(pid) for pid in workers), "no worker is left")  # noqa: B023
+        wait_for(lambda: not any(alive(pid) for pid in workers), "no worker is left")  # noqa: B023
     before = {one: here.results(one) for one in identifiers if here.image(one).state is State.ANALYSED}
     with working(here):
         finished(here, *identifiers)

@@ -30,8 +30,9 @@ from cxredge.node.events import Event
 from cxredge.node.tls import server_context
 from tests.support.authority import Authority
 from tests.support.couriers import assert_arrived_once, carrying, filled, sent
+from tests.support.nodes import wait_for
 from tests.support.orthanc import orthanc
-from tests.support.spooled import Spooled, wait_until
+from tests.support.spooled import Spooled
 
 Sets = Sequence[dict[str, bytes]]
 CLASSES = (
@@ -107,11 +108,11 @@ def test_a_refused_object_holds_up_nothing_behind_it(tmp_path: Path, result_sets
         bad = uid(result_sets[0]["seg"])
         peer.answers[bad] = 0xA901
         with carrying(here):
-            wait_until(lambda: sent(here, "peer") == 3 and told(here, "status_a901") >= 2, "the others are sent")
+            wait_for(lambda: sent(here, "peer") == 3 and told(here, "status_a901") >= 2, "the others are sent")
             assert "0xA901 (the data set does not match its SOP class) for seg" in reason(here, 0)
             assert uid(result_sets[0]["sr"]) in peer.stored  # what it takes of the image, it has
             del peer.answers[bad]
-            wait_until(lambda: sent(here, "peer") == 4, "and it, when the peer takes it")
+            wait_for(lambda: sent(here, "peer") == 4, "and it, when the peer takes it")
     assert set(peer.stored) == {uid(results[kind]) for results in result_sets for kind in ("sr", "seg")}
     here.close()
 
@@ -122,7 +123,7 @@ def test_warnings_and_duplicates_are_stored(tmp_path: Path, result_sets: Sets, s
         peer.usual = status
         here = filled(tmp_path, result_sets, to(peer))
         with carrying(here):
-            wait_until(lambda: sent(here, "peer") == 4, "all are sent")
+            wait_for(lambda: sent(here, "peer") == 4, "all are sent")
         assert len(peer.got) == 8
     assert not here.watch.of(Event.SEND_FAILED)
     here.close()
@@ -133,11 +134,11 @@ def test_a_peer_without_room_is_left_alone_for_longer_and_longer(tmp_path: Path,
         peer.usual = 0xA700
         here = filled(tmp_path, result_sets, to(peer, longest_pause_s=600.0))
         with carrying(here):
-            wait_until(lambda: told(here, "status_a700") >= 3, "it is tried again")
+            wait_for(lambda: told(here, "status_a700") >= 3, "it is tried again")
             asked = len(peer.got)
             assert asked == told(here, "status_a700")  # one object a try, not a flood
             peer.usual = 0
-            wait_until(lambda: sent(here, "peer") == 4, "all are sent when there is room")
+            wait_for(lambda: sent(here, "peer") == 4, "all are sent when there is room")
     here.close()
 
 
@@ -146,7 +147,7 @@ def test_a_kind_that_the_peer_does_not_know(tmp_path: Path, result_sets: Sets) -
     with provider(classes) as peer:
         here = filled(tmp_path, result_sets, to(peer))
         with carrying(here):
-            wait_until(lambda: told(here, "no_context") >= 4, "it is told")
+            wait_for(lambda: told(here, "no_context") >= 4, "it is told")
         assert len(peer.stored) == 4  # the reports
         assert "takes no seg" in reason(here, 0)
     assert sent(here, "peer") == 0
@@ -160,9 +161,9 @@ def test_a_peer_that_knows_none_of_an_image_s_kinds(tmp_path: Path, result_sets:
         here = filled(tmp_path, [abstained, *others], to(peer))
         peer.usual = 0xA700  # from now on one image an association
         with carrying(here):
-            wait_until(lambda: told(here, "status_a700"), "there is no room")
+            wait_for(lambda: told(here, "status_a700"), "there is no room")
             peer.usual = 0
-            wait_until(lambda: sent(here, "peer") == 3 and told(here, "no_context"), "the others are sent")
+            wait_for(lambda: sent(here, "peer") == 3 and told(here, "no_context"), "the others are sent")
     assert len(peer.stored) == 3
     here.close()
 
@@ -171,7 +172,7 @@ def test_a_peer_that_knows_the_default_transfer_syntax_alone(tmp_path: Path, res
     with provider(syntax=ImplicitVRLittleEndian) as peer:
         here = filled(tmp_path, result_sets, to(peer, "sr", "seg", "sc", "pr"))
         with carrying(here):
-            wait_until(lambda: sent(here, "peer") == 4, "all are sent")
+            wait_for(lambda: sent(here, "peer") == 4, "all are sent")
     for results in result_sets:
         for data in results.values():
             made = dcmread(BytesIO(data))
@@ -183,7 +184,7 @@ def test_a_peer_that_does_not_know_us(tmp_path: Path, result_sets: Sets) -> None
     with provider(require_calling_aet=["SOMEONE"]) as peer:
         here = filled(tmp_path, result_sets, to(peer))
         with carrying(here):
-            wait_until(lambda: told(here, "rejected") >= 2, "it is told")
+            wait_for(lambda: told(here, "rejected") >= 2, "it is told")
         assert "calling ae title not recognised" in reason(here, 0)
         assert not peer.got
     here.close()
@@ -213,9 +214,9 @@ def test_over_mutual_tls_to_a_real_pacs(tmp_path: Path, result_sets: Sets) -> No
         ]
         here = filled(tmp_path / "spool", result_sets, *places)
         with carrying(here):
-            wait_until(lambda: sent(here, "pacs") == 4, "all are sent")
+            wait_for(lambda: sent(here, "pacs") == 4, "all are sent")
             for name in ("nameless", "plain", "lost"):
-                wait_until(lambda: here.watch.of(Event.SEND_FAILED, destination=name), "it is told")  # noqa: B023
+                wait_for(lambda: here.watch.of(Event.SEND_FAILED, destination=name), "it is told")  # noqa: B023
                 assert sent(here, name) == 0
         assert here.watch.of(Event.SEND_FAILED, destination="lost", code="tls")
         assert_arrived_once(pacs, result_sets, ("sr",))
@@ -309,10 +310,10 @@ def test_one_instance_that_is_refused_over_the_web(tmp_path: Path, result_sets: 
         bad = uid(result_sets[1]["sr"])
         web.answers = {bad: 0xC001, uid(result_sets[2]["sr"]): 0xB000, uid(result_sets[3]["seg"]): 0x0111}
         with carrying(here):
-            wait_until(lambda: sent(here, "peer") == 3 and told(here, "status_c001") >= 2, "the others are sent")
+            wait_for(lambda: sent(here, "peer") == 3 and told(here, "status_c001") >= 2, "the others are sent")
             assert "0xC001 for sr" in reason(here, 1)
             web.answers.clear()
-            wait_until(lambda: sent(here, "peer") == 4, "and it, when the peer takes it")
+            wait_for(lambda: sent(here, "peer") == 4, "and it, when the peer takes it")
     here.close()
 
 
@@ -322,10 +323,10 @@ def test_answers_that_speak_of_the_server(tmp_path: Path, result_sets: Sets, sta
         web.status = status
         here = filled(tmp_path, result_sets, over_web(web))
         with carrying(here):
-            wait_until(lambda: told(here, f"http_{status}") >= 2, "it is told")
+            wait_for(lambda: told(here, f"http_{status}") >= 2, "it is told")
             assert sent(here, "peer") == 0
             web.status = None
-            wait_until(lambda: sent(here, "peer") == 4, "all are sent when it is well again")
+            wait_for(lambda: sent(here, "peer") == 4, "all are sent when it is well again")
     assert "ller" not in here.watch.text() + reason(here, 0)
     here.close()
 
@@ -337,11 +338,11 @@ def test_answers_that_name_no_instance(tmp_path: Path, result_sets: Sets, status
         web.status, web.body = status, body
         here = filled(tmp_path, result_sets, over_web(web))
         with carrying(here):
-            wait_until(lambda: told(here, f"http_{status}") >= 4, "each is told of")
+            wait_for(lambda: told(here, f"http_{status}") >= 4, "each is told of")
             assert len({one["image"] for one in here.watch.of(Event.SEND_FAILED)}) == 4
             assert sent(here, "peer") == 0
             web.status = None
-            wait_until(lambda: sent(here, "peer") == 4, "all are sent when it is well again")
+            wait_for(lambda: sent(here, "peer") == 4, "all are sent when it is well again")
     here.close()
 
 
@@ -351,7 +352,7 @@ def test_a_plain_yes(tmp_path: Path, result_sets: Sets) -> None:
         web.status, web.body = 200, b" " * (5 << 20)
         here = filled(tmp_path, result_sets, over_web(web))
         with carrying(here):
-            wait_until(lambda: sent(here, "peer") == 4, "all are sent")
+            wait_for(lambda: sent(here, "peer") == 4, "all are sent")
         assert web.requests == 1
     here.close()
 
@@ -361,7 +362,7 @@ def test_an_answer_before_the_request_is_whole(tmp_path: Path, result_sets: Sets
         web.early = True
         here = filled(tmp_path, result_sets, over_web(web, "sr", "seg", "sc"))
         with carrying(here):
-            wait_until(lambda: sent(here, "peer") == 4, "all are sent in the end")
+            wait_for(lambda: sent(here, "peer") == 4, "all are sent in the end")
         assert web.requests > 1
     here.close()
 
@@ -372,11 +373,11 @@ def test_a_token_that_is_replaced(tmp_path: Path, result_sets: Sets) -> None:
         web.token = "new"  # noqa: S105
         here = filled(tmp_path / "spool", result_sets, over_web(web, bearer_token_file=token))
         with carrying(here):
-            wait_until(lambda: told(here, "token"), "there is none")
+            wait_for(lambda: told(here, "token"), "there is none")
             token.write_text("old\n", encoding="ascii")
-            wait_until(lambda: told(here, "http_401"), "it is not taken")
+            wait_for(lambda: told(here, "http_401"), "it is not taken")
             token.write_text("new\n", encoding="ascii")
-            wait_until(lambda: sent(here, "peer") == 4, "all are sent")
+            wait_for(lambda: sent(here, "peer") == 4, "all are sent")
     here.close()
 
 
@@ -392,8 +393,8 @@ def test_over_https(tmp_path: Path, result_sets: Sets) -> None:
         wrong = Destination(name="wrong", url=url, tls=Tls(ca=stranger.path), longest_pause_s=0.3)
         here = filled(tmp_path / "spool", result_sets, good, wrong)
         with carrying(here):
-            wait_until(lambda: sent(here, "peer") == 4, "all are sent")
-            wait_until(lambda: here.watch.of(Event.SEND_FAILED, destination="wrong"), "it is told")
+            wait_for(lambda: sent(here, "peer") == 4, "all are sent")
+            wait_for(lambda: here.watch.of(Event.SEND_FAILED, destination="wrong"), "it is told")
         assert sent(here, "wrong") == 0
         wrongs = [one.reason for one in here.deliveries.of(here.images.list()[0].id) if one.destination == "wrong"]
         assert "certificate" in str(wrongs[0])

@@ -12,9 +12,9 @@ from cxredge.node.config import Destination
 from cxredge.node.deliveries import State
 from cxredge.node.events import Event
 from tests.support.couriers import assert_arrived_once, carrying, fill, filled, sent
+from tests.support.nodes import wait_for
 from tests.support.orthanc import Orthanc
 from tests.support.proxy import Mood, Proxy, proxy
-from tests.support.spooled import wait_until
 
 KINDS = ("sr", "seg", "sc", "pr")
 WAYS = ("dimse", "dicomweb")
@@ -42,7 +42,7 @@ def test_all_in_one_association_or_request(
     with proxy(server_port(pacs, way)) as line:
         here = filled(tmp_path, result_sets, destination(way, line.port))
         with carrying(here):
-            wait_until(lambda: sent(here, "pacs") == len(result_sets), "all are sent")
+            wait_for(lambda: sent(here, "pacs") == len(result_sets), "all are sent")
         assert line.connections == 1
     assert_arrived_once(pacs, result_sets, KINDS)
     assert len(here.watch.of(Event.SENT, destination="pacs")) == len(result_sets)
@@ -73,11 +73,11 @@ def test_through_all_troubles(tmp_path: Path, pacs: Orthanc, result_sets: Sequen
                     facts = [facts for event, facts in here.watch.told[told:] if event is Event.SEND_FAILED]
                     return len([one for one in facts if one["code"] in codes.split()]) >= 2
 
-                wait_until(failed, f"{mood.value}: it is told of")
+                wait_for(failed, f"{mood.value}: it is told of")
                 assert sent(here, "pacs") < len(result_sets)
             line.rate = 3_000_000
             line.be(Mood.SLOW)
-            wait_until(lambda: sent(here, "pacs") == len(result_sets), "all are sent")
+            wait_for(lambda: sent(here, "pacs") == len(result_sets), "all are sent")
     assert_arrived_once(pacs, result_sets, KINDS)
     assert not here.watch.of(Event.FAILED)
     here.close()
@@ -92,7 +92,7 @@ def test_a_line_slower_than_the_timeout(
         line.mood, line.rate = Mood.SLOW, size // 4
         here = filled(tmp_path, result_sets[:1], destination(way, line.port, objects=("sc",)))
         with carrying(here):
-            wait_until(lambda: sent(here, "pacs") == 1, "it is sent")
+            wait_for(lambda: sent(here, "pacs") == 1, "it is sent")
         assert line.connections == 1
     (facts,) = here.watch.of(Event.SENT)
     assert float(facts["seconds"]) > 3.0
@@ -109,11 +109,11 @@ def test_a_restart_while_the_pacs_is_down(
         line.be(Mood.ABORTING)
         here = filled(tmp_path, result_sets, destination("dimse", line.port))
         with carrying(here):
-            wait_until(lambda: sent(here, "pacs") >= 1 and here.watch.of(Event.SEND_FAILED), "some are sent")
+            wait_for(lambda: sent(here, "pacs") >= 1 and here.watch.of(Event.SEND_FAILED), "some are sent")
         assert 1 <= sent(here, "pacs") < len(result_sets)
         line.be(Mood.HONEST)
         with carrying(here):
-            wait_until(lambda: sent(here, "pacs") == len(result_sets), "all are sent")
+            wait_for(lambda: sent(here, "pacs") == len(result_sets), "all are sent")
     assert_arrived_once(pacs, result_sets, KINDS)
     here.close()
 
@@ -125,7 +125,7 @@ def test_stopping_does_not_wait_for_a_line_that_hangs(
         line.be(Mood.STALLING)
         here = filled(tmp_path, result_sets, destination(way, line.port, timeout_s=600.0))
         with carrying(here) as couriers:
-            wait_until(lambda: line.broken, "it hangs")
+            wait_for(lambda: line.broken, "it hangs")
             couriers.stop(0.2)
             assert not couriers.running()
     assert sent(here, "pacs") == 0
@@ -140,14 +140,14 @@ def test_each_destination_by_itself(tmp_path: Path, pacs: Orthanc, result_sets: 
         up = destination("dicomweb", pacs.http, name="up", objects=("seg",))
         here = filled(tmp_path, result_sets[:3], down, up)
         with carrying(here) as couriers:
-            wait_until(lambda: sent(here, "up") == 3, "the other has its own")
+            wait_for(lambda: sent(here, "up") == 3, "the other has its own")
             assert sent(here, "down") == 0
             assert_arrived_once(pacs, result_sets[:3], ("seg",))
             line.be(Mood.HONEST)
-            wait_until(lambda: sent(here, "down") == 3, "and now this one")
+            wait_for(lambda: sent(here, "down") == 3, "and now this one")
             fill(here, result_sets[3], 3)
             couriers.wake()
-            wait_until(lambda: sent(here, "down") == 4 and sent(here, "up") == 4, "a new one goes to both")
+            wait_for(lambda: sent(here, "down") == 4 and sent(here, "up") == 4, "a new one goes to both")
     assert_arrived_once(pacs, result_sets[:4], ("seg", "sr", "pr"))
     here.close()
 
@@ -159,7 +159,7 @@ def test_giving_up_after_some_hours(tmp_path: Path, result_sets: Sequence[dict[s
         words = {"give_up_after_hours": 1.0 / 3600}
         here = filled(tmp_path, result_sets[:3], destination("dimse", line.port, **words))
         with carrying(here):
-            wait_until(lambda: here.deliveries.counts() == {("pacs", State.GIVEN_UP): 3}, "all are given up")
+            wait_for(lambda: here.deliveries.counts() == {("pacs", State.GIVEN_UP): 3}, "all are given up")
         assert len(here.watch.of(Event.GIVEN_UP, code="expired")) == 3
         image = here.images.list()[0].id
         assert here.deliveries.retry(image) == 1

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,18 +17,10 @@ from cxredge.node.events import Event, Fact
 from cxredge.node.images import Arrival, Image, Images
 from cxredge.node.spool import Spool
 
-__all__ = ["MODEL", "Spooled", "Witness", "spooled", "wait_until"]
+__all__ = ["MODEL", "Spooled", "Witness", "spooled"]
 
 MODEL = ModelChoice(engine="onnxruntime", precision="fp32", threads=1)
 """The embedded bundle; no engine is measured."""
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 120.0) -> None:
-    """Wait for a condition; the machine may be busy, so nothing hangs on how long it takes."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
-        time.sleep(0.01)
 
 
 @dataclass
