@@ -99,7 +99,7 @@ def runs(stack: ExitStack, options: dict[str, Any] | None, images: int) -> tuple
         job = Job("cpu", precision, None, graph.input_size, graph.outputs)
         session = stack.enter_context(opened(data, engine, job, drawn[:1], limit_seconds=600)).session
         found[f"{engine} {precision}"] = session.run
-    return found, drawn[:1], side
+    return found, drawn[:1].copy(), side
 
 
 def main() -> None:
