@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from cxredge.bundle import BaselineSpec, FindingBaseline
 from cxredge.drift import IMAGES_PER_FALSE_ALARM

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ if os.environ.get("CXREDGE_TEST_INSTALLED"):
     sys.path.append(str(ROOT))
 elif str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
+
+
+def pytest_collection_finish() -> None:
+    """What a test imports may have changed the path, which child processes inherit: they must find the wheel too."""
+    if os.environ.get("CXREDGE_TEST_INSTALLED"):
+        found = PathFinder.find_spec("cxredge")
+        assert found is not None and found.origin is not None
+        assert ROOT not in Path(found.origin).resolve().parents, "child processes would find the checkout"
 
 
 def _shared_data() -> Path | None:

@@ -73,6 +73,7 @@ class Judge:
 
     def __call__(self, data: bytes) -> str | None:
         """None where all holds; else one line that says what does not."""
+        _forget_peak()  # what was taken before is not this input's
         began, said = time.process_time(), io.StringIO()
         try:
             with _listening(said):
@@ -84,11 +85,10 @@ class Judge:
         seconds, peak = time.process_time() - began, _peak()
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
         self.slowest, self.peak = max(self.slowest, seconds), max(self.peak, peak)
+        if peak > MOST_BYTES:  # first: to take so much takes time
+            return f"large: {peak >> 20} MB for {kind}"
         if seconds > MOST_SECONDS:
             return f"slow: {seconds:.1f} s for {kind}"
-        if peak > MOST_BYTES:
-            _forget_peak()  # it is this input's: the peak was lower before it
-            return f"large: {peak >> 20} MB for {kind}"
         if found := canaries_in(said.getvalue()):
             return f"broken: the log or standard error holds {found}"
         return None

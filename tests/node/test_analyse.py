@@ -250,7 +250,9 @@ def test_a_node_that_is_killed(tmp_path: Path) -> None:
     identifiers = [here.add(film()) for _ in range(4)]
     for done in (1, 2):
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        node = subprocess.Popen([sys.executable, "-c", NODE, str(tmp_path)], stdout=subprocess.PIPE, env=environment)
+        node = subprocess.Popen(
+            [sys.executable, "-P", "-c", NODE, str(tmp_path)], stdout=subprocess.PIPE, env=environment
+        )
         try:
             wait_for(lambda: here.images.counts().get(State.ANALYSED, 0) >= done, "some are analysed")  # noqa: B023
         finally:

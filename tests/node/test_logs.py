@@ -94,7 +94,7 @@ def test_uncaught_exceptions_and_libraries_say_nothing_of_their_own() -> None:
         "threading.Thread(target=tail).start()\n"
         "raise RuntimeError('CANARY in the process')\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "CANARY" not in done.stdout + done.stderr
     codes = [json.loads(line)["code"] for line in done.stderr.splitlines()]
