@@ -16,7 +16,20 @@ if TYPE_CHECKING:
 __all__ = ["queue"]
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-_which = click.argument("identifiers", nargs=-1, metavar="[ID]...")
+_CHOICE = (
+    click.argument("identifiers", nargs=-1, metavar="[ID]..."),
+    click.option("--all-parked", is_flag=True, help="All images that are parked."),
+    click.option("--all-given-up", is_flag=True, help="All deliveries that were given up."),
+    _json_option,
+    click.pass_obj,
+)
+
+
+def _choice(function: Callable[..., None]) -> Callable[..., None]:
+    """What a decision is about, and how its outcome is told."""
+    for decorate in reversed(_CHOICE):
+        function = decorate(function)
+    return function
 
 
 # "\b" keeps the lines below it as they are.
@@ -52,11 +65,7 @@ def list_(queue: Queue, states: tuple[str, ...], limit: int, as_json: bool) -> N
 
 
 @queue.command()
-@_which
-@click.option("--all-parked", is_flag=True, help="All images that are parked.")
-@click.option("--all-given-up", is_flag=True, help="All deliveries that were given up.")
-@_json_option
-@click.pass_obj
+@_choice
 def retry(queue: Queue, identifiers: tuple[str, ...], all_parked: bool, all_given_up: bool, as_json: bool) -> None:
     """Analyse parked or dropped images again; try their deliveries that are not sent now."""
     chosen = _chosen(queue, identifiers, all_parked, all_given_up)
@@ -64,11 +73,7 @@ def retry(queue: Queue, identifiers: tuple[str, ...], all_parked: bool, all_give
 
 
 @queue.command()
-@_which
-@click.option("--all-parked", is_flag=True, help="All images that are parked.")
-@click.option("--all-given-up", is_flag=True, help="All deliveries that were given up.")
-@_json_option
-@click.pass_obj
+@_choice
 def drop(queue: Queue, identifiers: tuple[str, ...], all_parked: bool, all_given_up: bool, as_json: bool) -> None:
     """Give up images that are queued or parked, and deliveries that wait; their files go by retention."""
     chosen = _chosen(queue, identifiers, all_parked, all_given_up)

@@ -8,11 +8,10 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from urllib.parse import urlsplit
 
 from cxredge.dicom_out import SOP_CLASSES
 from cxredge.errors import Code, CxredgeError
-from cxredge.node.config import Destination, NodeConfig, Tls
+from cxredge.node.config import Destination, NodeConfig
 from cxredge.node.lock import SpoolLock
 from cxredge.node.spool import Spool
 
@@ -108,18 +107,9 @@ def _nowhere() -> str:
 
 
 def _model(config: NodeConfig) -> str:
-    from cxredge.pipeline import load
+    from cxredge.node.model import open_model
 
-    choice = config.model
-    with load(
-        choice.bundle,
-        choice.engine,
-        choice.device,
-        choice.precision,
-        choice.threads,
-        operating_point=choice.operating_point,
-        key=choice.key,
-    ) as model:
+    with open_model(config.model) as model:
         manifest, ran = model.manifest, model.ran
         use = "for clinical use" if manifest.clinical else "NOT for diagnosis"
         return f"{manifest.name} {manifest.version}, {use}; {ran.engine} {ran.precision} on {ran.device}"
@@ -171,22 +161,15 @@ def _why_not(association: object) -> str:
 
 def _by_http(one: Destination) -> str:
     """A query for a study that cannot be: whoever speaks DICOMweb answers it, and with nothing of a patient."""
-    from cxredge.node.tls import client_context
+    from cxredge.node.sending import Unreachable
+    from cxredge.node.stow import headers_for, new_connection, studies_of
 
-    address = urlsplit(one.url or "")
-    host, port = address.hostname or "", address.port
-    if address.scheme == "https":
-        tls = client_context(one.tls or Tls())
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            host, port, timeout=one.timeout_s, context=tls
-        )
-    else:
-        connection = http.client.HTTPConnection(host, port, timeout=one.timeout_s)
-    headers = {"Accept": "application/dicom+json", "User-Agent": "cxredge"}
-    if one.bearer_token_file is not None:
-        headers["Authorization"] = f"Bearer {one.bearer_token_file.read_text(encoding='ascii').strip()}"
     try:
-        connection.request("GET", f"{address.path.rstrip('/')}/studies?StudyInstanceUID={_NO_STUDY}", headers=headers)
+        connection, headers = new_connection(one), headers_for(one)
+    except Unreachable as problem:
+        raise _No(problem.reason) from None
+    try:
+        connection.request("GET", f"{studies_of(one)}?StudyInstanceUID={_NO_STUDY}", headers=headers)
         status = connection.getresponse().status
     except http.client.HTTPException as error:
         raise _No(f"no HTTP answer: {type(error).__name__}") from None

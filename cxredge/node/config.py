@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -217,17 +218,37 @@ def _destination_problems(one: Destination) -> Iterable[str]:
     if one.url is not None:
         if any(word is not None for word in dimse):
             yield f"{where}: url, or ae_title, host and port; not both"
-        if not one.url.startswith(("http://", "https://")):
-            yield f"{where}: url must begin with https:// or http://"
+        yield from _web_problems(where, one)
     elif None in dimse:
         yield f"{where}: ae_title, host and port are needed, or url"
     else:
         yield from _ae_title(where, one.ae_title or "")
         yield from _port(where, one.port or 0)
+        if one.bearer_token_file is not None:
+            yield f"{where}: bearer_token_file belongs to a url"
     if not one.objects:
         yield f"{where}: objects is empty; choose of {', '.join(KINDS)}"
-    if one.timeout_s <= 0 or one.longest_pause_s <= 0:
+    hours = one.give_up_after_hours
+    if min(one.timeout_s, one.longest_pause_s) <= 0 or (hours is not None and hours <= 0):
         yield f"{where}: times must be above 0"
+
+
+def _web_problems(where: str, one: Destination) -> Iterable[str]:
+    """What would go out in the clear although the file asks for more."""
+    url = urlsplit(one.url or "")
+    if url.scheme not in ("http", "https") or not url.hostname:
+        yield f"{where}: url must begin with https:// or http://, and name a host"
+    elif url.scheme == "http" and one.tls is not None:
+        yield f"{where}: with tls, url must begin with https://"
+    elif url.scheme == "http" and one.bearer_token_file is not None and not _is_this_machine(url.hostname):
+        yield f"{where}: a bearer token goes over https:// alone, or to this machine"
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _number_problems(config: NodeConfig) -> Iterable[str]:
@@ -240,6 +261,9 @@ def _number_problems(config: NodeConfig) -> Iterable[str]:
         yield "limits: each must be 1 or more"
     if min(limits.idle_s, limits.handshake_s) <= 0 or limits.free_disk_mb < 0:
         yield "limits: times must be above 0, free_disk_mb 0 or more"
+    days = config.retention
+    if min(days.images_days, days.results_days, days.rows_days) < 0:
+        yield "retention: days must be 0 or more"
     if not 0 <= config.metrics.port < 1 << 16:
         yield "metrics: port must be between 0 and 65535"
 

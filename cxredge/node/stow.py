@@ -29,7 +29,7 @@ from cxredge.node.sending import (
     tls_context,
 )
 
-__all__ = ["StowChannel"]
+__all__ = ["StowChannel", "headers_for", "new_connection", "studies_of"]
 
 _LONGEST_ANSWER = 4 << 20
 _BLOCK = 1 << 16
@@ -45,10 +45,7 @@ class StowChannel:
     def __init__(self, destination: Destination) -> None:
         """Nothing is opened yet; `destination` has a `url`, the root of its DICOMweb services."""
         self._to = destination
-        parts = urlsplit(destination.url or "")
-        self._secure = parts.scheme == "https"
-        self._host, self._port = parts.hostname or "", parts.port
-        self._path = f"{parts.path.rstrip('/')}/studies"
+        self._path = studies_of(destination)
         self._stopping = threading.Event()
         self._connection: http.client.HTTPConnection | None = None
         self._cut = False
@@ -109,7 +106,7 @@ class StowChannel:
         raise Unreachable(f"http_{status}", f"it answered HTTP {status}", suspect)
 
     def _connected(self) -> http.client.HTTPConnection:
-        connection = self._new_connection()
+        connection = new_connection(self._to)
         try:
             connection.connect()
         except OSError as error:
@@ -118,22 +115,11 @@ class StowChannel:
         keep_little_in_flight(connection.sock, self._to.timeout_s)
         return connection
 
-    def _new_connection(self) -> http.client.HTTPConnection:
-        if not self._secure:
-            return http.client.HTTPConnection(self._host, self._port, timeout=self._to.timeout_s)
-        context = tls_context(self._to.tls or Tls())
-        return http.client.HTTPSConnection(self._host, self._port, timeout=self._to.timeout_s, context=context)
-
     def _headers(self, body: _Body) -> dict[str, str]:
-        headers = {
-            "Accept": "application/dicom+json",
+        return headers_for(self._to) | {
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={body.boundary}',
             "Content-Length": str(body.length),
-            "User-Agent": "cxredge",
         }
-        if self._to.bearer_token_file is not None:  # read anew each time: tokens are replaced while the node runs
-            headers["Authorization"] = f"Bearer {_token(self._to.bearer_token_file)}"
-        return headers
 
     def _broken(self, error: Exception, suspect: Parcel | None) -> Unreachable:
         if self._cut:
@@ -141,6 +127,36 @@ class StowChannel:
         if isinstance(error, TimeoutError):
             return Unreachable("timeout", f"it took or answered nothing for {self._to.timeout_s:g} s", suspect)
         return Unreachable("aborted", f"it ended the connection: {_why(error)}", suspect)
+
+
+def studies_of(destination: Destination) -> str:
+    """The path of its studies: what is stored goes there, and what is asked for."""
+    return f"{urlsplit(destination.url or '').path.rstrip('/')}/studies"
+
+
+def new_connection(destination: Destination) -> http.client.HTTPConnection:
+    """One that is not open yet.
+
+    Raises:
+        Unreachable: a file of its TLS cannot be used.
+    """
+    url = urlsplit(destination.url or "")
+    host, port, seconds = url.hostname or "", url.port, destination.timeout_s
+    if url.scheme != "https":
+        return http.client.HTTPConnection(host, port, timeout=seconds)
+    return http.client.HTTPSConnection(host, port, timeout=seconds, context=tls_context(destination.tls or Tls()))
+
+
+def headers_for(destination: Destination) -> dict[str, str]:
+    """Of every request. The token is read anew each time: it is replaced while the node runs.
+
+    Raises:
+        Unreachable: there is no token in its file.
+    """
+    headers = {"Accept": "application/dicom+json", "User-Agent": "cxredge"}
+    if destination.bearer_token_file is not None:
+        headers["Authorization"] = f"Bearer {_token(destination.bearer_token_file)}"
+    return headers
 
 
 def _token(path: Path) -> str:

@@ -13,13 +13,13 @@ import threading
 from contextlib import suppress
 from typing import BinaryIO
 
-import cxredge
 from cxredge.dicom_out import prepare, results_as_dicom
 from cxredge.engines.lifeline import end_with
 from cxredge.errors import Code, CxredgeError, InputError
 from cxredge.node import messages
 from cxredge.node.images import State
 from cxredge.node.messages import Blocked, Done, Failed, Order, Ready, Setup, Unloadable
+from cxredge.node.model import open_model
 from cxredge.node.spool import Spool
 
 __all__ = ["Analyst", "main"]
@@ -111,16 +111,7 @@ class Analyst:
         """
         self._spool = Spool(setup.spool)
         self._kinds = setup.kinds
-        chosen = setup.model
-        self._model = cxredge.load(
-            chosen.bundle,
-            chosen.engine,
-            chosen.device,
-            chosen.precision,
-            chosen.threads,
-            operating_point=chosen.operating_point,
-            key=chosen.key,
-        )
+        self._model = open_model(setup.model)
         self._model.session.run(self._model.golden_input())
         if self._kinds:
             prepare()

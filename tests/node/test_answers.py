@@ -25,14 +25,15 @@ from pynetdicom.sop_class import (
     SegmentationStorage,
 )
 
-from cxredge.node.config import Destination, Receiver, Tls
+from cxredge.node.check import check_all
+from cxredge.node.config import Destination, NodeConfig, Receiver, Tls
 from cxredge.node.events import Event
 from cxredge.node.tls import server_context
 from tests.support.authority import Authority
 from tests.support.couriers import assert_arrived_once, carrying, filled, sent
 from tests.support.nodes import wait_for
 from tests.support.orthanc import orthanc
-from tests.support.spooled import Spooled
+from tests.support.spooled import MODEL, Spooled
 
 Sets = Sequence[dict[str, bytes]]
 CLASSES = (
@@ -399,3 +400,12 @@ def test_over_https(tmp_path: Path, result_sets: Sets) -> None:
         wrongs = [one.reason for one in here.deliveries.of(here.images.list()[0].id) if one.destination == "wrong"]
         assert "certificate" in str(wrongs[0])
     here.close()
+
+
+@pytest.mark.parametrize("held", [b"\xff\xfe", b"two words", b""])
+def test_a_check_tells_of_a_token_that_is_none(held: bytes, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_bytes(held)
+    pacs = Destination(name="pacs", url="http://127.0.0.1:9/dicom-web", bearer_token_file=token)
+    told = {row.what: row for row in check_all(NodeConfig(spool=tmp_path / "spool", destinations=(pacs,), model=MODEL))}
+    assert not told["destination pacs"].ok and "token" in told["destination pacs"].detail
