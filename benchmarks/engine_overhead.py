@@ -28,6 +28,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import _films
 from benchmarks._turns import finish, in_turns, load, options, ratio, summary, timed, verdict
+from cxredge.engines.onnxruntime import library
 
 AT_MOST = 0.40
 Array = npt.NDArray[np.float32]
@@ -35,7 +36,7 @@ Array = npt.NDArray[np.float32]
 
 def plain_onnxruntime(graph: Path, image: Array) -> Callable[[], object]:
     """The engine by its own API, with its defaults."""
-    import onnxruntime as ort
+    ort = library()
 
     session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
     binding = session.io_binding()

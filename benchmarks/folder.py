@@ -26,6 +26,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import _films
 from benchmarks._turns import Side, finish, in_turns, load, options, ratio, summary, verdict
+from cxredge.engines.onnxruntime import library
 
 AT_LEAST = 0.75
 Array = npt.NDArray[np.float32]
@@ -33,7 +34,7 @@ Array = npt.NDArray[np.float32]
 
 def onnxruntime_limit(graph: Path, image: Array, count: int) -> dict[str, Side]:
     """One thread a run and a caller a core; and all threads for one caller."""
-    import onnxruntime as ort
+    ort = library()
 
     def rate(threads: int, callers: int) -> Side:
         settings = ort.SessionOptions()

@@ -13,6 +13,7 @@ import onnx
 
 from calibration.layers import SWITCHES, Layer, switchboard
 from calibration.planes import Planes
+from cxredge.engines.onnxruntime import library
 
 __all__ = ["IMAGES", "LEAST_DB", "OUTPUTS", "Damage", "measure", "ranked"]
 
@@ -85,7 +86,7 @@ def ranked(damages: Sequence[Damage], outputs: Collection[str] = OUTPUTS) -> lis
 def _runner(
     model: onnx.ModelProto, names: list[str]
 ) -> Callable[[npt.NDArray[np.float32], npt.NDArray[np.bool_]], list[Any]]:
-    import onnxruntime
+    onnxruntime = library()
 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

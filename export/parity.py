@@ -14,6 +14,7 @@ import onnx
 
 from cxredge.engines import catalog
 from cxredge.engines.base import Job
+from cxredge.engines.onnxruntime import library
 from export.answers import Answers, in_batches, of_torch, opened
 from export.bounds import BOUNDS, Bounds
 from export.graph import Graph
@@ -191,7 +192,7 @@ def _unequal(found: dict[str, Any]) -> list[str]:
 
 def _largest(model: bytes, names: tuple[str, ...], batch: npt.NDArray[np.float32]) -> float:
     """The largest magnitude among all values that are float16, as the float32 graph computes them."""
-    import onnxruntime
+    onnxruntime = library()
 
     probe = peak_probe(onnx.load_from_string(model), names)
     session = onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -24,6 +24,7 @@ __all__ = [
     "availability",
     "compile",
     "devices",
+    "library",
     "machine",
     "open",
     "precisions",
@@ -50,7 +51,7 @@ def availability() -> Availability:
 
 def devices() -> tuple[str, ...]:
     """`cuda` where the package has its provider, and `cpu`."""
-    there = _module().get_available_providers()
+    there = library().get_available_providers()
     return tuple(name for name in ("cuda", "cpu") if _PROVIDERS[name] in there)
 
 
@@ -66,7 +67,7 @@ def machine(device: str) -> str:
 
 def compile(graph: bytes, job: Job, artefact: Path) -> None:  # noqa: A001 - the engines' common name
     """Optimise the graph and save it."""
-    ort = _module()
+    ort = library()
     options = _options(ort, job)
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.optimized_model_filepath = str(artefact)
@@ -75,7 +76,7 @@ def compile(graph: bytes, job: Job, artefact: Path) -> None:  # noqa: A001 - the
 
 def open(artefact: Path, job: Job) -> OnnxRuntimeSession:  # noqa: A001 - the engines' common name
     """Load an optimised graph as it is."""
-    ort = _module()
+    ort = library()
     options = _options(ort, job)
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return OnnxRuntimeSession(ort, _session(ort, str(artefact), options, job), job)
@@ -117,7 +118,8 @@ class OnnxRuntimeSession:
         self._session = None
 
 
-def _module() -> Any:
+def library() -> Any:
+    """The package onnxruntime, quiet and reporting to nobody; all of cxredge and its workbench load it here."""
     # Builds since 1.31 gather reports for their maker in the user's home from the moment that they are loaded: the
     # switch must be set before. A program that has loaded the package by itself has chosen by itself.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"

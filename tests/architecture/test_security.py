@@ -123,3 +123,10 @@ def test_a_prediction_connects_to_nothing_and_starts_nothing(tiny_bundle: Path, 
     )
     assert done.returncode == 0, done.stderr.decode()
     assert json.loads(done.stdout)["status"] == "ok"
+
+
+def test_onnxruntime_is_loaded_in_one_place_which_switches_its_reports_off() -> None:
+    folders = [ROOT / name for name in ("training", "export", "calibration", "benchmarks")]  # absent beside a wheel
+    paths = [*MODULES, *(path for folder in folders for path in sorted(folder.rglob("*.py")))]
+    loads = [path.relative_to(ROOT).as_posix() for path in paths if "onnxruntime" in _imported(path)]
+    assert loads == ["cxredge/engines/onnxruntime.py"]

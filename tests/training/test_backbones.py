@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 import torch
@@ -73,7 +74,7 @@ PUBLISHED: dict[str, tuple[Shapes, int]] = {
 }
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_tensors_are_the_published_ones(name: str) -> None:
     with torch.device("meta"):
         network = build_backbone(name)
@@ -104,6 +105,15 @@ def test_levels(name: str, channels: int) -> None:
     ]
     assert levels.u4.min() >= 0
     assert torch.equal(network(image), levels.u4)
+
+
+def test_the_plain_one_is_pairs_of_convolutions_with_batch_norm_and_pooling_between() -> None:
+    with torch.device("meta"):
+        network = build_backbone("plain", channels=1)
+    sizes = (1, 32, 32, 64, 64, 128, 128, 192, 192, 256, 256)
+    expected = sum(9 * a * b + 2 * b for a, b in pairwise(sizes))
+    assert network.channels == (64, 128, 192, 256)
+    assert sum(parameter.numel() for parameter in network.parameters()) == expected == 1_873_824
 
 
 @pytest.mark.parametrize("first", [True, False])

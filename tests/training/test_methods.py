@@ -230,7 +230,7 @@ def test_methods_refuse_what_does_not_fit_them() -> None:
         build("cral", NARROW, without=("eca",))
 
 
-@pytest.mark.parametrize("backbone", ["densenet121", "resnet50", "res2net50_26w_4s"])
+@pytest.mark.parametrize("backbone", ["densenet121", "resnet50", "res2net50_26w_4s", "plain"])
 @pytest.mark.parametrize("name", ["cxr_irnet", "ag_cnn", "cral", "mlrfnet"])
 def test_methods_run_on_every_backbone(name: str, backbone: str) -> None:
     with torch.no_grad():

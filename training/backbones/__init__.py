@@ -1,4 +1,4 @@
-"""The backbones: DenseNet-121, ResNet-50 and Res2Net-50 (26w x 4s), without their classifiers."""
+"""The backbones, without classifiers: DenseNet-121, ResNet-50, Res2Net-50 (26w x 4s), and a plain one."""
 
 from __future__ import annotations
 
@@ -8,15 +8,27 @@ from torch import nn
 
 from training.backbones.common import Backbone, Levels, Shape
 from training.backbones.densenet import DenseNet121
+from training.backbones.plain import Plain
 from training.backbones.resnet import Res2Net50, ResNet50
 from training.errors import bad
 
-__all__ = ["BACKBONES", "Backbone", "DenseNet121", "Levels", "Res2Net50", "ResNet50", "Shape", "build_backbone"]
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "DenseNet121",
+    "Levels",
+    "Plain",
+    "Res2Net50",
+    "ResNet50",
+    "Shape",
+    "build_backbone",
+]
 
-BACKBONES: dict[str, type[DenseNet121] | type[ResNet50]] = {
+BACKBONES: dict[str, type[DenseNet121] | type[ResNet50] | type[Plain]] = {
     "densenet121": DenseNet121,
     "resnet50": ResNet50,
     "res2net50_26w_4s": Res2Net50,
+    "plain": Plain,
 }
 
 

@@ -48,10 +48,18 @@ def _say(line: str) -> None:
 @click.option("--epochs", type=click.IntRange(1), help="Of every stage, in place of the recipe's.")
 @click.option("--width", type=click.FloatRange(0, min_open=True), help="Channels of the networks, times this.")
 @click.option("--batch", type=click.IntRange(1), help="Images a step over all processes, in place of the recipe's.")
+@click.option("--seed", type=click.IntRange(0), help="In place of the recipe's.")
 @click.option("--without", multiple=True, metavar="SWITCH", help="Turn an ablation switch off; may be repeated.")
 @click.option("--resume", is_flag=True, help="Go on with what is in --out.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Published weights of the backbone.")
 @click.option("--unet", type=click.Path(path_type=Path), help="A checkpoint whose U-Net (and gate) is taken.")
+@click.option(
+    "--teacher",
+    "teachers",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A checkpoint that a stage `distil` learns from beside the labels; may be repeated.",
+)
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that load images.")
 @click.option("--precision", default="auto", show_default=True, help="Lightning's; auto is mixed on an accelerator.")
 @click.option("--accelerator", default="auto", show_default=True, help="Lightning's: auto, cpu, gpu, ...")
@@ -65,6 +73,7 @@ def fit(
     epochs: int | None,
     width: float | None,
     batch: int | None,
+    seed: int | None,
     without: tuple[str, ...],
     cache: Path | None,
     draw_on: str | None,
@@ -82,7 +91,7 @@ def fit(
     from training.fit.sources import folds_of
 
     wanted, departures = recipes.adjusted(
-        recipes.find(recipe), epochs=epochs, width=width, batch=batch, without=without
+        recipes.find(recipe), epochs=epochs, width=width, batch=batch, seed=seed, without=without
     )
     places, options = places_of(data, cache, quiet, draw_on), options_of(wanted)
     outcome = run(

@@ -23,7 +23,7 @@ from training.recipes import Stage
 
 __all__ = ["ClassifierStage", "StageModule", "UNetStage", "choose_branch", "make_stage"]
 
-_WHOLE = frozenset({"pretrain", "classifier"})
+_WHOLE = frozenset({"pretrain", "classifier", "distil"})
 """Stages of a classifier that learns as a whole."""
 
 
@@ -155,10 +155,16 @@ class StageModule(lightning.LightningModule):
 
 
 class ClassifierStage(StageModule):
-    """A classifier, or one branch of AG-CNN; the U-Net stays as it is."""
+    """A classifier, or one branch of AG-CNN; the U-Net stays as it is.
 
-    def __init__(self, model: Method[Any], stage: Stage, folds: Folds) -> None:
+    Args:
+        model, stage, folds: as of every stage.
+        opinions: what teachers think of each training image, [len(folds.train), 14]; mixed into the targets.
+    """
+
+    def __init__(self, model: Method[Any], stage: Stage, folds: Folds, opinions: Tensor | None = None) -> None:
         super().__init__(model, stage, folds)
+        self._opinions = opinions
         self._criterion: Callable[[Tensor, Tensor], Tensor] = make_loss(stage.loss)
 
     def _freeze(self) -> None:
@@ -189,6 +195,9 @@ class ClassifierStage(StageModule):
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         targets, known = self._targets(batch)
+        if self._opinions is not None:
+            told = self._opinions[batch["index"].cpu()].to(targets)
+            targets = torch.lerp(targets, told, self.stage.soft)
         view = self._view(batch["image"])
         if self.stage.mixup:
             view, targets, known = mixed(view, targets, known, self.stage.mixup, self.global_step)
@@ -239,8 +248,8 @@ class UNetStage(StageModule):
         return {**each, "dice": sum(told) / len(told) if told else None}
 
 
-def make_stage(model: Method[Any], stage: Stage, folds: Folds) -> StageModule:
-    """The module of a stage.
+def make_stage(model: Method[Any], stage: Stage, folds: Folds, opinions: Tensor | None = None) -> StageModule:
+    """The module of a stage; `opinions` as of `ClassifierStage`.
 
     Raises:
         RecipeError: the data cannot be watched as the recipe asks, or the method has no such branch.
@@ -261,7 +270,7 @@ def make_stage(model: Method[Any], stage: Stage, folds: Folds) -> StageModule:
             f"stage {stage.name!r} watches AUROC, and no disease has both a positive and a negative among the "
             f"{len(folds.validation)} validation images",
         )
-    return ClassifierStage(model, stage, folds)
+    return ClassifierStage(model, stage, folds, opinions)
 
 
 def choose_branch(model: nn.Module, name: str | None) -> None:

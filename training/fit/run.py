@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import lightning
 import msgspec
 import torch
+from torch import Tensor
 
 from cxredge.errors import Code
 from cxredge.files import write_atomically
@@ -21,9 +22,10 @@ from training.errors import RecipeError, bad
 from training.fit.folds import Folds, loader
 from training.fit.keeper import BEST, STATE, FactsOf, Keeper
 from training.fit.modules import make_stage
+from training.fit.teachers import Teacher, fingerprint, hire, opinions
 from training.methods import build, method_class
 from training.methods.base import Method, Options
-from training.recipes import Recipe, Stage, digest
+from training.recipes import Augment, Recipe, Stage, digest
 
 __all__ = ["Fit", "Outcome", "fit", "options_of"]
 
@@ -54,6 +56,7 @@ class Fit:
         resume: go on with what is in `out`.
         weights: published weights of the backbone.
         unet: a checkpoint whose U-Net is taken instead of training one, and its gate where both have one.
+        teachers: checkpoints whose opinion a stage "distil" learns beside the labels.
         workers: processes that load images.
         precision: as Lightning names it; "auto" is mixed precision where there is an accelerator.
         accelerator: as Lightning names it.
@@ -67,6 +70,7 @@ class Fit:
     resume: bool = False
     weights: Path | None = None
     unet: Path | None = None
+    teachers: tuple[Path, ...] = ()
     workers: int = 0
     precision: str = "auto"
     accelerator: str = "auto"
@@ -74,6 +78,7 @@ class Fit:
     use: list[DataUse] = field(default_factory=list)
     tags: set[str] = field(default_factory=set)
     taught: set[str] = field(default_factory=set)
+    hired: list[Teacher] = field(default_factory=list)
 
 
 def fit(run: Fit) -> Outcome:
@@ -85,6 +90,7 @@ def fit(run: Fit) -> Outcome:
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     _join()
+    _hire(run)
     _claim(run)
     lightning.seed_everything(run.recipe.seed, verbose=False)
     # Channels last is what convolutions are fastest on: 1.4 to 1.6 times on a CPU.
@@ -145,6 +151,8 @@ def _claim(run: Fit) -> None:
     """Make the folder ours, or check that it is: an existing run is never overwritten."""
     note = run.out / RUN
     mine = {"recipe": digest(run.recipe), "name": run.recipe.name, "departures": list(run.departures)}
+    if run.teachers:
+        mine["teachers"] = fingerprint(run.teachers)
     if note.is_file():
         before = msgspec.json.decode(note.read_bytes())
         if not run.resume and _rank() == 0:
@@ -157,6 +165,8 @@ def _claim(run: Fit) -> None:
                 f"{run.out} holds a run of {before['name']} ({'; '.join(before['departures']) or 'as its file'}), "
                 f"which trains otherwise than {run.recipe.name} ({'; '.join(run.departures) or 'as its file'})",
             )
+        if before.get("teachers", []) != mine.get("teachers", []):
+            raise RecipeError(Code.BAD_ARGUMENT, f"{run.out} holds a run that was taught by other teachers")
     elif _rank() == 0:
         write_atomically(note, msgspec.json.format(msgspec.json.encode(mine)))
 
@@ -198,6 +208,16 @@ def _borrow(run: Fit, model: Method[Any], path: Path) -> tuple[str, ...]:
     return tuple(parts)
 
 
+def _hire(run: Fit) -> None:
+    """The teachers, before an epoch is spent: that they can teach here, or that there are none."""
+    wanted = any(stage.soft for stage in run.recipe.stages)
+    if run.teachers and not wanted:
+        raise RecipeError(Code.BAD_ARGUMENT, f"{run.recipe.name} has no stage 'distil' that teachers could teach")
+    run.hired = hire(run.teachers, options_of(run.recipe))
+    if wanted and not run.hired:
+        run.departures = (*run.departures, "no teacher but itself (--teacher)")
+
+
 def _take(run: Fit, model: Method[Any], path: Path) -> None:
     """The best weights of a stage, and whom they were trained on."""
     facts, state = read(path)
@@ -210,7 +230,7 @@ def _take(run: Fit, model: Method[Any], path: Path) -> None:
 def _train(run: Fit, stage: Stage, model: Method[Any]) -> list[dict[str, Any]]:
     """One stage: Lightning's trainer over its epochs."""
     folds = _in_turn(lambda: run.folds(stage))
-    module = make_stage(model, stage, folds)
+    module = make_stage(model, stage, folds, _taught(run, stage, model) if stage.soft else None)
     folder = run.out / stage.name
     folder.mkdir(parents=True, exist_ok=True)
     keeper = Keeper(folder, _facts_of(run, stage, folds, model), run.say)
@@ -232,6 +252,23 @@ def _train(run: Fit, stage: Stage, model: Method[Any]) -> list[dict[str, Any]]:
         write_atomically(folder / DONE, msgspec.json.encode({"epochs": len(keeper.history), "best": keeper.best_epoch}))
     trainer.strategy.barrier()
     return keeper.history
+
+
+def _taught(run: Fit, stage: Stage, model: Method[Any]) -> Tensor:
+    """What the teachers think of the stage's training images, and the network as it is, which counts as much as all.
+
+    Whom a teacher learned from, its student has learned from.
+    """
+    for teacher in run.hired:
+        run.use += [use for use in teacher.uses if use not in run.use]
+        run.tags |= set(teacher.facts.trained_on)
+        run.taught |= set(teacher.facts.trained_on) - set(teacher.facts.chosen_on)
+    run.say(f"{stage.name}: {len(run.hired)} teachers and the network itself look at the training images")
+    clean = _in_turn(lambda: run.folds(msgspec.structs.replace(stage, augment=Augment()))).train
+    own = opinions([model], clean, stage.batch)
+    if not run.hired:
+        return own
+    return (own + opinions([teacher.network for teacher in run.hired], clean, stage.batch)) / 2
 
 
 def _facts_of(run: Fit, stage: Stage, folds: Folds, model: Method[Any]) -> FactsOf:

@@ -128,7 +128,8 @@ class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         name: "unet", "gate"; "pretrain" (the classifier, on data of its own, before it learns from the recipe's) and
-            "classifier", or a branch of AG-CNN ("global", "local", "fusion").
+            "classifier"; "distil" (the classifier once more, taught by others too); or a branch of AG-CNN ("global",
+            "local", "fusion").
         batch: images a step, over all processes together.
         watch: what chooses the best epoch: the validation's mean AUROC (of the diseases, or of the gate's three
             questions), its loss, or its mean Dice (U-Net).
@@ -136,12 +137,14 @@ class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
         mixup: a classifier with cross-entropy learns from pairs of images laid over each other, their labels weighed
             alike; how much of each is drawn from a beta distribution with this parameter (Zhang et al., ICLR 2018).
             0 never does.
+        soft: of "distil": how much of each target is what others think of the image, the rest is its label. Half of
+            it is the teachers' mean probability, half that of the network itself as it came into the stage.
         average: what is validated and kept is a running average of the weights, of which this share stays at each
             step; 0 keeps the weights themselves.
         data: other data sets than the recipe's.
     """
 
-    name: Literal["unet", "gate", "pretrain", "classifier", "global", "local", "fusion"]
+    name: Literal["unet", "gate", "pretrain", "classifier", "distil", "global", "local", "fusion"]
     epochs: Whole
     batch: Whole
     optimiser: Optimiser
@@ -151,6 +154,7 @@ class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     watch: Literal["auroc", "loss", "dice"] = "auroc"
     stop_after: Annotated[int, msgspec.Meta(ge=0)] = 0
     mixup: NotNegative = 0.0
+    soft: Share = 0.0
     average: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
     data: tuple[Source, ...] = ()
 
@@ -233,6 +237,10 @@ class Recipe(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"stage {stage.name!r} cannot have the loss {stage.loss.name!r}")
         if stage.watch == ("auroc" if segments else "dice"):
             raise ValueError(f"stage {stage.name!r} cannot watch {stage.watch!r}")
+        if bool(stage.soft) != (stage.name == "distil"):
+            raise ValueError(f"stage {stage.name!r}: `soft` is what a stage 'distil' has, and it alone")
+        if stage.soft and stage.loss.name != "bce":
+            raise ValueError(f"stage {stage.name!r} needs the loss bce: its targets lie between 0 and 1")
         if segments and stage.augment.crop == "random":
             raise ValueError("the U-Net sees the whole field: its crop is 'centre' (none) or 'resized'")
 
@@ -303,6 +311,7 @@ def adjusted(
     epochs: int | None = None,
     width: float | None = None,
     batch: int | None = None,
+    seed: int | None = None,
     without: tuple[str, ...] = (),
 ) -> tuple[Recipe, tuple[str, ...]]:
     """The recipe with what the command line changed, and each change in words.
@@ -312,6 +321,7 @@ def adjusted(
         epochs: of every stage.
         width: of the backbone and the U-Net.
         batch: of every stage.
+        seed: of weights, order and augmentation.
         without: ablation switches of the method to turn off.
 
     Raises:
@@ -323,6 +333,9 @@ def adjusted(
     if width is not None and width != options.get("width", 1.0):
         said.append(f"width {width:g} in place of {options.get('width', 1.0):g}")
         options["width"] = width
+    if seed is not None and seed != content["seed"]:
+        said.append(f"seed {seed} in place of {content['seed']}")
+        content["seed"] = seed
     for switch in without:
         said.append(f"without {switch}")
         options[switch] = False
