@@ -24,9 +24,7 @@ def model_card(
     """Markdown."""
     facts = parts.fp32.metadata
     split = facts.get("split")
-    where = (
-        f"split {split['name']} ({'official' if split['official'] else 'unofficial'})" if split else "no split known"
-    )
+    where = f"split {_split(split)}" if split else "no split known"
     size = f"{facts['input']['columns']} x {facts['input']['rows']}"
     sections = [
         f"# {parts.name} {parts.version}",
@@ -112,3 +110,9 @@ def _int8(gate: Mapping[str, Any] | None) -> str:
         f"Passed the gate on {', '.join(gate['engines_passed'])} with {gate['cases']['images']} held-out images; "
         f"{len(gate['float_layers'])} layers stayed in float. See gate.md."
     )
+
+
+def _split(split: Mapping[str, Any]) -> str:
+    """The split in words; the names of most that are unofficial say so themselves."""
+    said = "official" if split["official"] else "unofficial"
+    return split["name"] if said in split["name"] else f"{split['name']} ({said})"

@@ -16,8 +16,10 @@ from calibration.errors import CalibrationError, Problem
 
 __all__ = ["INTENDED_USE", "Step", "make_bundle", "steps"]
 
-RECIPE = "default"
-NAME, VERSION = "cxredge-demo", "1"
+RECIPE, TEACHER, TEACHERS = "default", "default-teacher", (1, 2, 3, 4)
+"""The network's recipe; its teachers' recipe, and their seeds."""
+
+NAME, VERSION = "cxredge-demo", "2"
 
 INTENDED_USE = (
     "A demonstration of cxredge on frontal chest radiographs of adults. It was trained on 784 images of one hospital, "
@@ -55,8 +57,23 @@ def steps(data: Path, out: Path) -> list[Step]:
     """
     run, graph, int8 = out / "run" / "best.pt", out / "chest.onnx", out / "int8"
     nih, others = str(data / "nih"), data / "dicom" / "other"
+    taught_by = {seed: out / f"teacher-{seed}" / "best.pt" for seed in TEACHERS}
     return [
-        Step("train", ("training", "fit", RECIPE, "--data", str(data), "--out", str(run.parent), "--resume"), run),
+        *(
+            Step(
+                f"teacher {seed}",
+                ("training", "fit", TEACHER, "--seed", str(seed), "--data", str(data), "--out", str(path.parent),
+                 "--resume"),
+                path,
+            )
+            for seed, path in taught_by.items()
+        ),
+        Step(
+            "train",
+            ("training", "fit", RECIPE, *(f"--teacher={path}" for path in taught_by.values()), "--data", str(data),
+             "--out", str(run.parent), "--resume"),
+            run,
+        ),
         Step(
             "findings on unseen patients",
             ("training", "evaluate", str(run), "--data", str(data), "--out", str(out / "nih")),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cxredge.result import LABELS, display_name
+from training.evaluate.tables import split_words
 
 __all__ = ["plot_auroc", "plot_curves"]
 
@@ -15,8 +16,7 @@ OURS, THEIRS, QUIET = "#1f5fa8", "#c4571b", "#8a8f98"
 
 def _title(report: Mapping[str, Any]) -> str:
     data = report["data"]
-    said = "official" if data["split"]["official"] else "unofficial"
-    return f"{report['checkpoint']['method']} on {data['name']}, {data['split']['name']} ({said})"
+    return f"{report['checkpoint']['method']} on {data['name']}, {split_words(data['split'])}"
 
 
 def plot_curves(report: Mapping[str, Any], curves: Mapping[str, Any], path: Path) -> None:

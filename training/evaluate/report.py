@@ -18,7 +18,7 @@ from training.evaluate.localise import RULE
 from training.evaluate.points import RULES, choose
 from training.evaluate.predict import Found
 from training.evaluate.scores import counts_at, measurable, roc_curve
-from training.evaluate.tables import markdown_table
+from training.evaluate.tables import markdown_table, split_words
 from training.recipes import Paper
 
 __all__ = ["SCHEMA", "curves", "markdown", "score"]
@@ -217,14 +217,14 @@ def markdown(report: Mapping[str, Any]) -> str:
     said = "; ".join(made["departures"]) or "none"
     summary = (
         f"Recipe `{made['recipe']}` (departures: {said}), stage {made['stage']}, epoch {made['epoch']}. "
-        f"{data['images']} images of {data['patients']} patients. Split: {_split(data['split'])}, sha256 "
+        f"{data['images']} images of {data['patients']} patients. Split: {split_words(data['split'])}, sha256 "
         f"`{data['split']['sha256']}`. Intervals: {report['interval']}."
     )
     parts = [
         f"# {made['method']} on {data['name']}",
         summary,
         *_auroc_part(report),
-        *groups_part(report["within"], _split(data["split"])),
+        *groups_part(report["within"], split_words(data["split"])),
         *_points_part(report["points"], report["paper"]),
         *_boxes_part(report["boxes"]),
         *_masks_part(report["masks"]),
@@ -234,13 +234,8 @@ def markdown(report: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _split(split: Mapping[str, Any]) -> str:
-    said = "official" if split["official"] else "unofficial"
-    return split["name"] if said in split["name"] else f"{split['name']} ({said})"
-
-
 def _caption(what: str, split: Mapping[str, Any]) -> str:
-    return f"{what} Split: **{_split(split)}**."
+    return f"{what} Split: **{split_words(split)}**."
 
 
 def _shown(found: Mapping[str, Any] | None) -> str:

@@ -16,6 +16,7 @@ from training.checkpoint import SplitFacts, patient_tag
 from training.data import Box, Person
 from training.errors import LeakError
 from training.evaluate.run import DRAWN, Evaluation, _source, evaluate
+from training.evaluate.tables import split_words
 from training.fit.run import Fit, fit
 from training.fit.sources import Places
 from training.recipes import find, names
@@ -169,3 +170,15 @@ def test_drawn_chests_judge_a_network_whose_recipe_names_none_and_no_recipe_lear
     learned = [source for name in names() for stage in find(name).stages for source in find(name).sources(stage)]
     drawn = [source.options.get("seed", 0) for source in learned if source.kind == "phantoms"]
     assert drawn and DRAWN.options["seed"] not in drawn
+
+
+@pytest.mark.parametrize(
+    ("name", "official", "said"),
+    [
+        ("by its makers", True, "by its makers (official)"),
+        ("all cases judge", False, "all cases judge (unofficial)"),
+        ("random 70/10/20 (unofficial, seed 0)", False, "random 70/10/20 (unofficial, seed 0)"),
+    ],
+)
+def test_a_split_says_once_whether_its_makers_gave_it(name: str, official: bool, said: str) -> None:
+    assert split_words({"name": name, "official": official}) == said
