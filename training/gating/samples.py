@@ -18,7 +18,7 @@ from training.others import SPOILT, choose, spoil
 
 __all__ = ["GateSamples", "answers"]
 
-OTHERS = 0.7
+OTHERS = 1.4
 """Pictures that are no chests, for each chest."""
 SPOILT_SHARE = 0.25
 """The share of the others that are made of chests."""
