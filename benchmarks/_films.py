@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from tests.support import dicom_files as files
-from tests.support.phantom import draw_phantom
+from tests.support.phantom import example_film
 
 __all__ = ["SYNTAXES", "many", "write"]
 
@@ -21,7 +21,7 @@ _TAGS = {"BodyPartExamined": "CHEST", "ViewPosition": "PA", "PixelSpacing": [0.1
 
 def write(folder: Path, rows: int, columns: int, names: tuple[str, ...] = ("raw",), seed: int = 0) -> dict[str, Path]:
     """12 bits in 16, with noise; one file a syntax."""
-    image = draw_phantom(rows, columns, seed=seed)
+    image = example_film(rows, columns, seed=seed)
     return {
         name: files.write_dicom(folder / f"{name}.dcm", image, syntax=SYNTAXES[name], window=(2048, 4096), tags=_TAGS)
         for name in names
@@ -36,7 +36,7 @@ def many(folder: Path, count: int, rows: int, columns: int, different: int = 8) 
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for seed in range(min(different, count)):
-        image = draw_phantom(rows, columns, seed=seed)
+        image = example_film(rows, columns, seed=seed)
         made.append(files.write_dicom(folder / f"film-{seed:05}.dcm", image, window=(2048, 4096), tags=_TAGS))
     for number in range(len(made), count):
         target = folder / f"film-{number:05}.dcm"

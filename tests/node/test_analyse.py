@@ -29,6 +29,7 @@ from cxredge.pipeline import EMBEDDED
 from tests.support.dicom_files import dicom_bytes
 from tests.support.filed import FILED, filed_bytes
 from tests.support.nodes import wait_for
+from tests.support.phantom import example_film
 from tests.support.spooled import Spooled, spooled
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -43,7 +44,7 @@ CANARY = ("Müller", "MULLER", "Zo", "PHANTOM-1", "19500102", "ACC-77", "Größe
 
 def film(**tags: Any) -> bytes:
     """A small drawn film that no other test has sent."""
-    return filed_bytes(tags={"SOPInstanceUID": generate_uid()} | tags)
+    return filed_bytes(tags={"SOPInstanceUID": generate_uid()} | tags, draw=example_film)
 
 
 @contextmanager
@@ -158,9 +159,7 @@ def test_an_image_that_eats_memory(tmp_path: Path) -> None:
     """36 million pixels, and less memory than their results need."""
     import numpy as np
 
-    from tests.support.phantom import draw_phantom
-
-    small = draw_phantom(600, 600)
+    small = example_film(600, 600)
     pixels = np.kron(small, np.ones((10, 10), dtype=small.dtype))
     huge = dicom_bytes(pixels, window=(2048.0, 4096.0), tags=FILED | {"SOPInstanceUID": generate_uid()})
     here = spooled(tmp_path, destinations=DESTINATIONS, workers=Workers(memory_mb=330))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tests.support.dicom_files import dicom_bytes
@@ -40,9 +43,16 @@ SYSTEM = "/usr/bin:/usr/local/bin:/opt/homebrew/bin"
 """Where DCMTK is; pynetdicom has programs of the same names, and an environment's come first."""
 
 
-def filed_bytes(rows: int = 480, columns: int = 400, *, tags: dict[str, Any] | None = None, **options: Any) -> bytes:
+def filed_bytes(
+    rows: int = 480,
+    columns: int = 400,
+    *,
+    tags: dict[str, Any] | None = None,
+    draw: Callable[[int, int], npt.NDArray[np.uint16]] = draw_phantom,
+    **options: Any,
+) -> bytes:
     """A drawn chest as a DX file with all that `FILED` says, and with `tags` over it (None removes one)."""
-    pixels = draw_phantom(rows, columns)
+    pixels = draw(rows, columns)
     if options.get("photometric") == "MONOCHROME1":
         pixels = 4095 - pixels
     options.setdefault("window", (2048.0, 4096.0))

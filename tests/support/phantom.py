@@ -7,6 +7,7 @@ left, a bright mediastinum with a spine, ribs, shoulders, dark air beside the bo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -97,3 +98,19 @@ def _mediastinum(x: Floats, y: Floats) -> Floats:
 def _ribs(x: Floats, y: Floats) -> Floats:
     arch = y + 1.1 * (np.abs(x - 0.5) - 0.22) ** 2 * 2.0
     return (0.5 + 0.5 * np.cos(2 * np.pi * arch * 10)).astype(np.float32) ** 2
+
+
+def example_film(rows: int, columns: int, *, seed: int = 0) -> npt.NDArray[np.uint16]:
+    """The healthy film of `examples/`, of 12 bits and of that size, with noise of its own from each seed.
+
+    For what runs the embedded bundle: its gate takes `draw_phantom` for no chest, and is right.
+    """
+    from PIL import Image
+    from pydicom import dcmread
+
+    film = dcmread(Path(__file__).parents[2] / "examples" / "healthy.dcm")
+    low, width = float(film.WindowCenter) - float(film.WindowWidth) / 2, float(film.WindowWidth)
+    shown = np.clip((film.pixel_array.astype(np.float32) - low) / width, 0, 1)
+    large = np.asarray(Image.fromarray(shown).resize((columns, rows), Image.Resampling.BICUBIC))
+    noise = np.random.default_rng(seed).normal(0, 0.004, large.shape).astype(np.float32)
+    return np.rint(np.clip(large + noise, 0, 1) * 4095).astype(np.uint16)
