@@ -26,7 +26,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks._machine import machine
 from tests.support.dicom_files import write_dicom
-from tests.support.phantom import draw_phantom
+from tests.support.phantom import example_film
 from tests.support.tiny_bundle import write_tiny_bundle
 
 TARGETS = {"import cxredge": 0.15, "cxredge --help": 0.2, "cxredge --version": 0.2, "cxredge info": 0.2}
@@ -72,7 +72,7 @@ def measure(repeat: int, rows: int, columns: int) -> dict[str, dict[str, float]]
     peaks: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         scan = Path(folder) / "scan.dcm"
-        write_dicom(scan, draw_phantom(rows, columns), window=(2048, 4096), tags={"BodyPartExamined": "CHEST"})
+        write_dicom(scan, example_film(rows, columns), window=(2048, 4096), tags={"BodyPartExamined": "CHEST"})
         bundle = write_tiny_bundle(Path(folder) / "tiny.cxr")
         environment = os.environ | {"CXREDGE_CACHE": str(Path(folder) / "cache")}
         commands = cases(scan, bundle)

@@ -37,9 +37,9 @@ def test_fold(data: Path, limit: int | None) -> list[Path]:
 
 def drawn(count: int) -> list[Any]:
     """Drawn films of 8 bits, as arrays."""
-    from tests.support.phantom import draw_phantom
+    from tests.support.phantom import example_film
 
-    return [(draw_phantom(512, 512, seed=seed) >> 4).astype(np.uint8) for seed in range(count)]
+    return [(example_film(512, 512, seed=seed) >> 4).astype(np.uint8) for seed in range(count)]
 
 
 def answers(engine: str, films: Iterable[Any]) -> tuple[list[np.ndarray | None], dict[str, np.ndarray], Any]:

@@ -32,7 +32,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from benchmarks._turns import finish, load, options
 from tests.support import dicom_files as files
 from tests.support.bad_inputs import ROWS
-from tests.support.phantom import draw_phantom
+from tests.support.phantom import example_film
 
 COUNT = 10_000
 MOST_GROWTH = 0.02
@@ -45,16 +45,16 @@ _TAGS = {"BodyPartExamined": "CHEST", "ViewPosition": "PA", "PixelSpacing": [0.2
 def sources() -> Iterator[tuple[str, Any]]:
     """Name and source of everything in the mix."""
     for number, (rows, columns) in enumerate(SIZES):
-        image = draw_phantom(rows, columns, seed=number)
+        image = example_film(rows, columns, seed=number)
         for syntax in (*files.RAW_SYNTAXES, *files.LOSSLESS_SYNTAXES):
             yield (
                 f"{rows} x {columns}, {syntax}",
                 files.dicom_bytes(image, syntax=syntax, window=(2048, 4096), tags=_TAGS),
             )
-    image = draw_phantom(*LARGE, seed=9)
+    image = example_film(*LARGE, seed=9)
     for syntax in (files.EXPLICIT, files.J2K_LOSSLESS):
         yield f"large, {syntax}", files.dicom_bytes(image, syntax=syntax, window=(2048, 4096), tags=_TAGS)
-    grey = (draw_phantom(700, 600, seed=5) >> 4).astype(np.uint8)
+    grey = (example_film(700, 600, seed=5) >> 4).astype(np.uint8)
     yield "array", grey
     yield "PNG", _picture(grey, "PNG")
     yield "JPEG", _picture(grey, "JPEG")

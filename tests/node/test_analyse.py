@@ -42,9 +42,9 @@ FINISHED = {State.ANALYSED, State.ABSTAINED, State.IGNORED, State.PARKED}
 CANARY = ("Müller", "MULLER", "Zo", "PHANTOM-1", "19500102", "ACC-77", "Größer", "1.2.826")
 
 
-def film(**tags: Any) -> bytes:
-    """A small drawn film that no other test has sent."""
-    return filed_bytes(tags={"SOPInstanceUID": generate_uid()} | tags, draw=example_film)
+def film(rows: int = 480, columns: int = 400, **tags: Any) -> bytes:
+    """A drawn film that no other test has sent."""
+    return filed_bytes(rows, columns, tags={"SOPInstanceUID": generate_uid()} | tags, draw=example_film)
 
 
 @contextmanager
@@ -135,7 +135,7 @@ def test_images_that_end_their_worker(tmp_path: Path) -> None:
     with working(here) as analysts:
         assert analysts.ready(120)
         for number, (code, ending) in signals.items():
-            poison = here.add(filed_bytes(2000, 1600, tags={"SOPInstanceUID": generate_uid()}))
+            poison = here.add(film(2000, 1600))
             poisons.append(poison)
             analysts.wake()
             strike(analysts, here, poison, number)
