@@ -106,7 +106,7 @@ class Failing(ToySet):
 def test_an_interrupted_stage_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     recipe = recipe_of(UNET, GATE)
     whole = run(tmp_path / "whole", recipe)
-    Failing.broken, Failing.reads, Failing.most = True, 0, 400
+    Failing.broken, Failing.reads, Failing.most = True, 0, 600
     with pytest.raises(OSError, match="disk is gone"):
         run(tmp_path / "cut", recipe, Failing(96, 1))
     done = read(tmp_path / "cut" / "gate" / "last.pt")[0].epoch
@@ -141,7 +141,7 @@ def test_a_gate_is_trained_on_a_borrowed_unet_that_has_none(tmp_path: Path) -> N
 def test_the_checkpoint_names_the_drawn_pictures(tmp_path: Path) -> None:
     made = _gated(toy_folds(), Places(None, {}, tmp_path, say=lambda _: None), seed=0)
     assert [use.name for use in made.use] == ["toy", "drawn pictures"]
-    assert (made.use[1].stage, made.use[1].train, made.use[1].shippable) == ("gate", 67, True)
+    assert (made.use[1].stage, made.use[1].train, made.use[1].shippable) == ("gate", 134, True)
 
 
 @pytest.mark.parametrize(

@@ -33,18 +33,18 @@ def test_what_is_no_chest_has_no_polarity_and_no_turn(tmp_path: Path) -> None:
     train = samples(tmp_path, "train")
     items = [train[index] for index in range(len(train))]
     chests, others = items[:24], items[24:]
-    assert len(others) == train.others == 17
+    assert len(others) == train.others == 34
     assert all(item["gate"][0] == 0 and item["gate_known"].all() for item in chests)
     assert all(item["gate"][0] == 1 and item["gate_known"].tolist() == [True, False, False] for item in others)
     told = {tuple(item["gate"].tolist()[1:]) for item in chests}
     assert told == {(0, 0), (1, 0), (0, 1), (1, 1)}
-    assert np.isnan(train.truth()).all() and train.truth().shape == (41, 14)
+    assert np.isnan(train.truth()).all() and train.truth().shape == (58, 14)
 
 
 def test_a_measured_fold_shows_each_chest_as_it_is_and_in_turn_in_every_pose(tmp_path: Path) -> None:
     val, chests = samples(tmp_path, "val"), ToySet(24, 1)
     kinds = val.kinds()
-    assert len(kinds) == len(val) == 2 * 24 + 17
+    assert len(kinds) == len(val) == 2 * 24 + 34
     answers = {
         "as it is": [0, 0, 0],
         "upright": [0, 0, 0],
