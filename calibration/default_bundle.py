@@ -16,10 +16,10 @@ from calibration.errors import CalibrationError, Problem
 
 __all__ = ["INTENDED_USE", "Step", "make_bundle", "steps"]
 
-RECIPE, TEACHER, TEACHERS = "default", "default-teacher", (1, 2, 3, 4)
-"""The network's recipe; its teachers' recipe, and their seeds."""
+RECIPE, FURTHER = "default", (1, 2, 3)
+"""The network's recipe, and the seeds of the committee's members beside the recipe's own."""
 
-NAME, VERSION = "cxredge-demo", "2"
+NAME, VERSION = "cxredge-demo", "3"
 
 INTENDED_USE = (
     "A demonstration of cxredge on frontal chest radiographs of adults. It was trained on 784 images of one hospital, "
@@ -55,25 +55,21 @@ def steps(data: Path, out: Path) -> list[Step]:
         data: the folder that holds nih/ and lungs/.
         out: where everything is made.
     """
-    run, graph, int8 = out / "run" / "best.pt", out / "chest.onnx", out / "int8"
+    first, run, graph, int8 = out / "member-0" / "best.pt", out / "committee.pt", out / "chest.onnx", out / "int8"
     nih, others = str(data / "nih"), data / "dicom" / "other"
-    taught_by = {seed: out / f"teacher-{seed}" / "best.pt" for seed in TEACHERS}
+    further = {seed: out / f"member-{seed}" / "best.pt" for seed in FURTHER}
+    fit = ("training", "fit", RECIPE, "--data", str(data), "--resume")
     return [
+        Step("member 0, with U-Net and gate", (*fit, "--out", str(first.parent)), first),
         *(
             Step(
-                f"teacher {seed}",
-                ("training", "fit", TEACHER, "--seed", str(seed), "--data", str(data), "--out", str(path.parent),
-                 "--resume"),
+                f"member {seed}",
+                (*fit, "--seed", str(seed), "--unet", str(first), "--out", str(path.parent)),
                 path,
             )
-            for seed, path in taught_by.items()
+            for seed, path in further.items()
         ),
-        Step(
-            "train",
-            ("training", "fit", RECIPE, *(f"--teacher={path}" for path in taught_by.values()), "--data", str(data),
-             "--out", str(run.parent), "--resume"),
-            run,
-        ),
+        Step("committee", ("training", "join", str(first), *map(str, further.values()), "--out", str(run)), run),
         Step(
             "findings on unseen patients",
             ("training", "evaluate", str(run), "--data", str(data), "--out", str(out / "nih")),

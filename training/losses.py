@@ -8,7 +8,7 @@ from torch.nn import functional as fn
 
 from training.errors import bad
 
-__all__ = ["bce", "biased_focal", "dice", "focal"]
+__all__ = ["bce", "biased_focal", "dice", "evidence", "focal"]
 
 
 def bce(logits: Tensor, targets: Tensor) -> Tensor:
@@ -80,3 +80,34 @@ def dice(probabilities: Tensor, targets: Tensor, labelled: Tensor | None = None)
     # Half a pixel keeps 0/0 away, and moves no Dice of a real organ by more than rounding does.
     score = (2 * overlap + 0.5) / (total + 0.5)
     return ((1 - score) * known).sum() / known.sum().clamp_min(1)
+
+
+SHARPNESS = 10.0
+"""How steeply `evidence` tells cells above the middle of a map's range from those below it."""
+
+
+def evidence(maps: Tensor, covered: Tensor) -> Tensor:
+    """One minus Dice of what a heat map points at and the boxes of its disease, the mean over the maps with a box.
+
+    A map points at the cells above the middle of its own range: that is how boxes are read off it
+    (`training.evaluate.localise.RULE`), so nothing is asked of its level, which is the logit's affair. The step at the
+    middle is a sigmoid here.
+
+    Args:
+        maps: [N, C, h, w], in logits.
+        covered: [N, C, H, W], H and W at least h and w: how much of each cell lies in a box; all 0 where no box is
+            known, and nothing is learned.
+
+    Returns:
+        0 (the maps point at just these cells) to 1; 0, with a gradient of 0, where no box is known.
+    """
+    truth = fn.adaptive_avg_pool2d(covered, maps.shape[-2:])
+    known = truth.amax((2, 3)) > 0
+    if not bool(known.any()):
+        return maps.sum() * 0.0
+    values, truth = maps.float()[known], truth[known]
+    low, high = values.amin((1, 2), keepdim=True), values.amax((1, 2), keepdim=True)
+    share = (values - low) / (high - low).clamp_min(1e-3)
+    pointed = torch.sigmoid((share - 0.5) * SHARPNESS)
+    overlap, total = (pointed * truth).sum((1, 2)), (pointed + truth).sum((1, 2))
+    return (1 - 2 * overlap / total).mean()

@@ -148,3 +148,19 @@ def test_unknown_backbone_and_transition() -> None:
         build_backbone("vgg16")
     with pytest.raises(UsageError, match="no transitions"):
         build_backbone("resnet50", in_transition=torch.nn.Identity)
+
+
+@pytest.mark.parametrize("name", sorted(BACKBONES))
+def test_with_a_stride_of_16_only_the_last_map_is_larger(name: str) -> None:
+    """The weights are the same; what came before the last stage too."""
+    usual = build_backbone(name, width=0.125, blocks=(1, 1, 1, 1), channels=1).eval()
+    finer = build_backbone(name, width=0.125, blocks=(1, 1, 1, 1), channels=1, stride=16).eval()
+    finer.load_state_dict(usual.state_dict(), strict=True)
+    image = torch.rand(2, 1, 96, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        one, other = usual.levels(image), finer.levels(image)
+    for a, b in zip(one[:3], other[:3], strict=True):
+        assert torch.equal(a, b)
+    assert one.u4.shape[2:] == (3, 2)
+    assert other.u4.shape == (*one.u4.shape[:2], 6, 4)
+    assert bool((other.u4 >= 0).all())

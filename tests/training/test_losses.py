@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cxredge.errors import UsageError
-from training.losses import bce, biased_focal, dice, focal
+from training.losses import bce, biased_focal, dice, evidence, focal
 
 LOGITS = torch.randn(6, 14, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3
 TARGETS = (torch.rand(6, 14, generator=torch.Generator().manual_seed(1)) < 0.3).double()
@@ -93,3 +93,47 @@ def test_dice_of_nothing_labelled() -> None:
     loss = dice(p, torch.zeros(1, 3, 4, 4), torch.zeros(1, 3))
     loss.backward()
     assert loss.item() == 0.0 and p.grad is not None and p.grad.abs().sum() == 0
+
+
+def boxed(*boxes: tuple[int, int, int, int, int]) -> torch.Tensor:
+    """[1, 3, 8, 8]: of a disease, from top to bottom and from left to right."""
+    covered = torch.zeros(1, 3, 8, 8)
+    for disease, top, bottom, left, right in boxes:
+        covered[0, disease, top:bottom, left:right] = 1
+    return covered
+
+
+def test_evidence_asks_where_a_map_is_above_its_middle_and_not_how_high() -> None:
+    truth = boxed((0, 1, 4, 2, 5), (2, 6, 8, 0, 8))
+    right = truth * 3 - 7
+    assert evidence(right, truth).item() < 0.03
+    assert evidence(right * 40 + 100, truth).item() == pytest.approx(evidence(right, truth).item(), abs=1e-4)
+    assert evidence(-right, truth).item() > 0.9
+    moved = right.clone()
+    moved[0, 0] = moved[0, 0].roll(2, 1)  # two of three columns beside the box: Dice 1/3, and the other map right
+    assert evidence(moved, truth).item() == pytest.approx((2 / 3 + 0) / 2, abs=0.03)
+
+
+def test_evidence_by_its_equation_with_cells_that_a_box_covers_in_part() -> None:
+    maps = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    covered = torch.rand(4, 3, 20, 20, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    covered[1] = 0
+    found = []
+    for n, c in np.ndindex(4, 3):
+        if n == 1:
+            continue
+        share = covered[n, c].numpy().reshape(5, 4, 5, 4).mean((1, 3))
+        x = maps[n, c].numpy().astype(np.float32)
+        pointed = 1 / (1 + np.exp(-10 * ((x - x.min()) / (x.max() - x.min()) - 0.5)))
+        found.append(1 - 2 * (pointed * share).sum() / (pointed + share).sum())
+    assert evidence(maps, covered).item() == pytest.approx(np.mean(found), rel=1e-5)
+
+
+def test_nothing_is_learned_where_no_box_is_known_or_a_map_is_flat() -> None:
+    maps = torch.randn(2, 3, 8, 8, requires_grad=True)
+    loss = evidence(maps, torch.zeros(2, 3, 8, 8))
+    loss.backward()
+    assert loss.item() == 0 and maps.grad is not None and not maps.grad.any()
+    flat = torch.zeros(1, 3, 8, 8, requires_grad=True)
+    evidence(flat, boxed((1, 2, 4, 2, 4))).backward()
+    assert flat.grad is not None and torch.isfinite(flat.grad).all()

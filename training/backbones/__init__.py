@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from training.backbones.common import Backbone, Levels, Shape
+from training.backbones.common import Backbone, Levels, Shape, Stride
 from training.backbones.densenet import DenseNet121
 from training.backbones.plain import Plain
 from training.backbones.resnet import Res2Net50, ResNet50
@@ -21,6 +21,7 @@ __all__ = [
     "Res2Net50",
     "ResNet50",
     "Shape",
+    "Stride",
     "build_backbone",
 ]
 
@@ -39,6 +40,7 @@ def build_backbone(
     blocks: Shape | None = None,
     channels: int = 3,
     in_transition: Callable[[int], nn.Module] | None = None,
+    stride: Stride = 32,
 ) -> Backbone:
     """A backbone with fresh weights.
 
@@ -48,6 +50,7 @@ def build_backbone(
         blocks: blocks a stage; None is the published depth.
         channels: channels of the image, 1 or 3.
         in_transition: makes what goes into each transition of a DenseNet, for a given channel count.
+        stride: of the last map.
 
     Raises:
         UsageError: an unknown name, a shape that cannot be built, or `in_transition` where there is no transition.
@@ -57,7 +60,7 @@ def build_backbone(
     kind = BACKBONES[name]
     depth = blocks or kind.DEPTH
     if kind is DenseNet121:
-        return DenseNet121(width=width, blocks=depth, channels=channels, in_transition=in_transition)
+        return DenseNet121(width=width, blocks=depth, channels=channels, in_transition=in_transition, stride=stride)
     if in_transition is not None:
         raise bad(f"{name} has no transitions")
-    return kind(width=width, blocks=depth, channels=channels)
+    return kind(width=width, blocks=depth, channels=channels, stride=stride)

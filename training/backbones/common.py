@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from torch import Tensor, nn
 
 from training.errors import bad
 
-__all__ = ["Backbone", "Levels", "Shape", "check_shape", "scaled", "start_weights"]
+__all__ = ["Backbone", "Levels", "Shape", "Stride", "check_shape", "scaled", "start_weights"]
 
 Shape = tuple[int, int, int, int]
 """Four whole numbers, one a stage."""
 
+Stride = Literal[16, 32]
+"""Pixels of the image a cell of the last map, along each axis. With 16 the last stage sees the map of the one before in
+full: what the published networks halve once more is not halved."""
+
 
 class Levels(NamedTuple):
-    """The last feature map of each stage, [N, C, H, W] with strides 4, 8, 16 and 32."""
+    """The last feature map of each stage, [N, C, H, W] with strides 4, 8, 16 and 32; the last 16 where told so."""
 
     u1: Tensor
     u2: Tensor
@@ -26,7 +30,8 @@ class Levels(NamedTuple):
 class Backbone(nn.Module):
     """A convolutional network without its classifier.
 
-    `forward` gives the last feature map F (stride 32, after a ReLU, so F >= 0); `levels` gives all four stages.
+    `forward` gives the last feature map F (of stride 32 unless told otherwise, after a ReLU, so F >= 0); `levels` gives
+    all four stages.
 
     Attributes:
         DEPTH: the published number of blocks in each stage.
@@ -41,7 +46,7 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """The last feature map, [N, channels[3], H/32, W/32]."""
+        """The last feature map, [N, channels[3], H/32, W/32] (or a sixteenth)."""
         return self.levels(x).u4
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from training.backbones.common import Backbone, Levels, Shape, check_shape, scaled, start_weights
+from training.backbones.common import Backbone, Levels, Shape, Stride, check_shape, scaled, start_weights
 
 __all__ = ["DenseNet121"]
 
@@ -47,15 +47,19 @@ class _DenseBlock(nn.ModuleDict):
         return x
 
 
-def _transition(inputs: int, extra: Extra | None) -> nn.Sequential:
-    """Batch norm, ReLU, a 1x1 convolution that halves the channels, what a method adds here, and 2x2 pooling."""
+def _transition(inputs: int, extra: Extra | None, *, halves: bool) -> nn.Sequential:
+    """Batch norm, ReLU, a 1x1 convolution that halves the channels, what a method adds here, and 2x2 pooling.
+
+    Without pooling (`halves` is false) the map keeps its size.
+    """
     steps: OrderedDict[str, nn.Module] = OrderedDict()
     steps["norm"] = nn.BatchNorm2d(inputs)
     steps["relu"] = nn.ReLU(inplace=True)
     steps["conv"] = nn.Conv2d(inputs, inputs // 2, 1, bias=False)
     if extra is not None:
         steps["extra"] = extra(inputs // 2)
-    steps["pool"] = nn.AvgPool2d(2, 2)
+    if halves:
+        steps["pool"] = nn.AvgPool2d(2, 2)
     return nn.Sequential(steps)
 
 
@@ -69,6 +73,7 @@ class DenseNet121(Backbone):
         blocks: layers in each of the four dense blocks.
         channels: channels of the image, 1 or 3.
         in_transition: makes a module to put between each transition's convolution and its pooling.
+        stride: of the last map.
     """
 
     DEPTH = (6, 12, 24, 16)
@@ -80,6 +85,7 @@ class DenseNet121(Backbone):
         blocks: Shape = DEPTH,
         channels: int = 3,
         in_transition: Extra | None = None,
+        stride: Stride = 32,
     ) -> None:
         super().__init__()
         check_shape(width, blocks, channels)
@@ -95,7 +101,7 @@ class DenseNet121(Backbone):
             count += layers * growth
             sizes.append(count)
             if index < len(blocks):
-                steps[f"transition{index}"] = _transition(count, in_transition)
+                steps[f"transition{index}"] = _transition(count, in_transition, halves=index < 3 or stride == 32)
                 count //= 2
         steps["norm5"] = nn.BatchNorm2d(count)
         self.features = nn.Sequential(steps)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from training.backbones.common import Backbone, Levels, Shape, check_shape, scaled, start_weights
+from training.backbones.common import Backbone, Levels, Shape, Stride, check_shape, scaled, start_weights
 
 __all__ = ["Plain"]
 
@@ -22,13 +22,15 @@ class Plain(Backbone):
         width: multiplies every channel count.
         blocks: convolutions in each of the four stages.
         channels: channels of the image, 1 or 3.
+        stride: of the last map.
     """
 
     DEPTH = (2, 2, 2, 2)
 
-    def __init__(self, *, width: float = 1.0, blocks: Shape = DEPTH, channels: int = 3) -> None:
+    def __init__(self, *, width: float = 1.0, blocks: Shape = DEPTH, channels: int = 3, stride: Stride = 32) -> None:
         super().__init__()
         check_shape(width, blocks, channels)
+        self.halvings = 4 if stride == 32 else 3
         stem = scaled(32, width)
         sizes = [scaled(count, width) for count in (64, 128, 192, 256)]
         self.channels = (sizes[0], sizes[1], sizes[2], sizes[3])
@@ -42,8 +44,8 @@ class Plain(Backbone):
     def levels(self, x: Tensor) -> Levels:
         """The outputs of the four stages, each after a ReLU."""
         x, found = self.stem(x), []
-        for stage in self.stages:
-            x = stage(fn.max_pool2d(x, 2))
+        for index, stage in enumerate(self.stages):
+            x = stage(fn.max_pool2d(x, 2) if index < self.halvings else x)
             found.append(x)
         return Levels(found[0], found[1], found[2], found[3])
 

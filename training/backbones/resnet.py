@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from training.backbones.common import Backbone, Levels, Shape, check_shape, scaled, start_weights
+from training.backbones.common import Backbone, Levels, Shape, Stride, check_shape, scaled, start_weights
 
 __all__ = ["Res2Net50", "ResNet50"]
 
@@ -95,11 +95,12 @@ class ResNet50(Backbone):
         width: multiplies every channel count.
         blocks: blocks in each of the four stages.
         channels: channels of the image, 1 or 3.
+        stride: of the last map.
     """
 
     DEPTH = (3, 4, 6, 3)
 
-    def __init__(self, *, width: float = 1.0, blocks: Shape = DEPTH, channels: int = 3) -> None:
+    def __init__(self, *, width: float = 1.0, blocks: Shape = DEPTH, channels: int = 3, stride: Stride = 32) -> None:
         super().__init__()
         check_shape(width, blocks, channels)
         stem = scaled(64, width)
@@ -110,7 +111,7 @@ class ResNet50(Backbone):
         self.layer1 = self._stage(stem, planes[0], blocks[0], 1)
         self.layer2 = self._stage(self.channels[0], planes[1], blocks[1], 2)
         self.layer3 = self._stage(self.channels[1], planes[2], blocks[2], 2)
-        self.layer4 = self._stage(self.channels[2], planes[3], blocks[3], 2)
+        self.layer4 = self._stage(self.channels[2], planes[3], blocks[3], stride // 16)
         start_weights(self)
 
     def _block(self, inputs: int, planes: int, stride: int, *, first: bool) -> nn.Module:  # noqa: ARG002

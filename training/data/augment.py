@@ -15,7 +15,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from training.errors import bad
 
-__all__ = ["Augment", "Drawn", "apply"]
+__all__ = ["Augment", "Drawn", "apply", "moved"]
 
 _TRIES = 10
 _FAR = 4.0  # times the field's area: beyond that a chest is a dot
@@ -129,17 +129,22 @@ def apply(
         Image, masks and known, moved alike; a flip exchanges the lungs' masks.
     """
     theta = _theta(drawn, *image.shape[-2:])
-    moved = _sampled(image, theta, size)
+    picture = _sampled(image, theta, size)
     if drawn.gamma != 1.0:
-        moved = moved.clamp_(0.0, 1.0) ** drawn.gamma
+        picture = picture.clamp_(0.0, 1.0) ** drawn.gamma
     if drawn.contrast != 1.0:
-        mean = moved.mean()
-        moved = ((moved - mean) * drawn.contrast + mean).clamp_(0.0, 1.0)
+        mean = picture.mean()
+        picture = ((picture - mean) * drawn.contrast + mean).clamp_(0.0, 1.0)
     outlines = _sampled(masks, theta, masks_size)
     if drawn.flip:
         order = torch.tensor([1, 0, 2])
         outlines, known = outlines[order], known[order]
-    return moved, outlines, known
+    return picture, outlines, known
+
+
+def moved(drawn: Drawn, planes: Tensor, field: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Planes [C, h, w] over the field, moved as `apply` moves the image, on a grid of `size`."""
+    return _sampled(planes, _theta(drawn, *field), size)
 
 
 def _theta(drawn: Drawn, rows: int, columns: int) -> Tensor:

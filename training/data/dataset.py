@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cxredge.result import LABELS
-from training.data.augment import Augment, apply
+from training.data.augment import Augment, Drawn, apply, moved
 from training.data.cache import PlaneCache
-from training.data.cases import Collection
+from training.data.cases import Box, Collection
+from training.data.evidence import covered
 from training.errors import bad
 
 __all__ = ["ChestDataset", "PhantomDataset"]
@@ -23,8 +24,19 @@ Item = dict[str, Any]
 Plane = npt.NDArray[np.float32]
 
 
+CELL = 4
+"""Pixels of the field a cell of `evidence`, along each axis: finer than any heat map."""
+
+
 class _Augmented(Dataset[Item]):
-    """Seeded augmentation: what an item looks like depends on seed, epoch and index, and on nothing else."""
+    """Seeded augmentation: what an item looks like depends on seed, epoch and index, and on nothing else.
+
+    Attributes:
+        located: the boxes of each item by its index, as fractions of the field; with them, items have `evidence`,
+            float32 [14, H / 4, W / 4]: how much of each cell lies in a box of each disease. None leaves it out.
+    """
+
+    located: Mapping[int, tuple[Box, ...]] | None = None
 
     def __init__(
         self,
@@ -52,6 +64,7 @@ class _Augmented(Dataset[Item]):
         values = torch.tensor(labels, dtype=torch.float32)
         picture, outlines = torch.from_numpy(image)[None], torch.from_numpy(masks)
         drawn_known = torch.tensor(known)
+        drawn = None
         if not self._plain:
             augment = self._augment or Augment()
             rng = np.random.default_rng([self._seed, int(self._epoch), index])
@@ -60,7 +73,7 @@ class _Augmented(Dataset[Item]):
                 drawn, picture, outlines, drawn_known, size=self._size, masks_size=self._masks_size
             )
         labels_known = ~values.isnan()
-        return {
+        item = {
             "image": picture,
             "labels": values.nan_to_num(0.0),
             "labels_known": labels_known,
@@ -68,6 +81,14 @@ class _Augmented(Dataset[Item]):
             "masks_known": drawn_known,
             "index": index,
         }
+        return item if self.located is None else {**item, "evidence": self._evidence(self.located[index], drawn)}
+
+    def _evidence(self, boxes: Sequence[Box], drawn: Drawn | None) -> Tensor:
+        """The boxes of an item on its view, if it was moved, else on the field."""
+        cells = self._field[0] // CELL
+        planes = torch.from_numpy(covered(boxes, cells))
+        size = (self._size[0] // CELL, self._size[1] // CELL)
+        return planes if drawn is None else moved(drawn, planes, self._field, size)
 
 
 class ChestDataset(_Augmented):

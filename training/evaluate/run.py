@@ -94,8 +94,8 @@ def evaluate(wanted: Evaluation) -> dict[str, Any]:
 
 
 def _source(recipe: Recipe, wanted: Evaluation) -> Source:
-    """The data set to score on: the recipe's, or another kind."""
-    own = {source.kind: source for source in recipe.sources(recipe.judged)}
+    """The data set to score on: the recipe's, less what only teaches, or another kind."""
+    own = {source.kind: source for source in recipe.sources(recipe.judged) if source.validates}
     kind = wanted.kind or next(iter(own))
     source = own.get(kind, DRAWN if kind == DRAWN.kind else Source(kind=kind, split="test"))
     if wanted.split is not None:

@@ -54,6 +54,11 @@ def _say(line: str) -> None:
 @click.option("--weights", type=click.Path(path_type=Path), help="Published weights of the backbone.")
 @click.option("--unet", type=click.Path(path_type=Path), help="A checkpoint whose U-Net (and gate) is taken.")
 @click.option(
+    "--start",
+    type=click.Path(path_type=Path),
+    help="A checkpoint of the same network: its weights are taken, and the stages behind it are not run again.",
+)
+@click.option(
     "--teacher",
     "teachers",
     multiple=True,

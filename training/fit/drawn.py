@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,6 +103,10 @@ class PhantomSet(PhantomDataset):
         image = self._images[position].astype(np.float32) * np.float32(1 / 65535)
         masks = self._masks[position].astype(np.float32) * np.float32(1 / 255)
         return self._item(position, image, self._labels[position].tolist(), masks, self.known)
+
+    def locate(self, boxes: Sequence[tuple[Box, ...]]) -> None:
+        """Items have `evidence` from here on: of each position its boxes, as fractions of the field."""
+        self.located = dict(enumerate(boxes))
 
     def describe(self, index: int) -> str:
         """The phantom's seed."""

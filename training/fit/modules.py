@@ -199,9 +199,20 @@ class ClassifierStage(StageModule):
             told = self._opinions[batch["index"].cpu()].to(targets)
             targets = torch.lerp(targets, told, self.stage.soft)
         view = self._view(batch["image"])
+        if self.stage.evidence:
+            return self._located(view, batch, targets, known)
         if self.stage.mixup:
             view, targets, known = mixed(view, targets, known, self.stage.mixup, self.global_step)
         return known_loss(self._criterion, self.model.training_logits(view), targets, known)
+
+    def _located(self, view: Tensor, batch: Batch, targets: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of the logits, and beside it what the heat maps owe the boxes."""
+        scores, covered = self.model.score(view), batch["evidence"]
+        if batch["image"].shape[-1] != view.shape[-1]:  # boxes of the field, of which the view is the centre
+            edge = round(covered.shape[-1] * self.model.options.margin / self.model.options.field)
+            covered = covered[:, :, edge : covered.shape[2] - edge, edge : covered.shape[3] - edge]
+        mean, count = known_loss(self._criterion, scores.logits, targets, known)
+        return mean + self.stage.evidence * losses.evidence(scores.maps, covered), count
 
     def _examine(self, batch: Batch) -> tuple[Tensor, Tensor, dict[str, Any]]:
         logits = self.judged.training_logits(self.judged.view(batch["image"]))
@@ -262,6 +273,9 @@ def make_stage(model: Method[Any], stage: Stage, folds: Folds, opinions: Tensor 
         return GateStage(model, stage, folds)
     if (stage.name in _WHOLE) == hasattr(model, "set_stage"):
         raise RecipeError(Code.BAD_ARGUMENT, f"the method {model.name!r} has no stage {stage.name!r}")
+    if stage.evidence and type(model).training_logits is not Method.training_logits:
+        detail = f"stage {stage.name!r}: {model.name} learns other logits than those that its heat maps are of"
+        raise RecipeError(Code.BAD_ARGUMENT, f"{detail}, so it cannot learn from boxes")
     if stage.mixup and stage.loss.name != "bce":
         raise RecipeError(Code.BAD_ARGUMENT, f"stage {stage.name!r}: mixup needs the loss bce, not {stage.loss.name}")
     if stage.watch == "auroc" and not measurable(folds.validation.truth()).any():

@@ -56,6 +56,7 @@ class Fit:
         resume: go on with what is in `out`.
         weights: published weights of the backbone.
         unet: a checkpoint whose U-Net is taken instead of training one, and its gate where both have one.
+        start: a checkpoint of the same network, whose weights are taken; the stages behind it are not run again.
         teachers: checkpoints whose opinion a stage "distil" learns beside the labels.
         workers: processes that load images.
         precision: as Lightning names it; "auto" is mixed precision where there is an accelerator.
@@ -70,6 +71,7 @@ class Fit:
     resume: bool = False
     weights: Path | None = None
     unet: Path | None = None
+    start: Path | None = None
     teachers: tuple[Path, ...] = ()
     workers: int = 0
     precision: str = "auto"
@@ -98,7 +100,8 @@ def fit(run: Fit) -> Outcome:
     borrowed = _start(run, model)
     stages = [stage for stage in run.recipe.stages if stage.name not in borrowed]
     if not stages:
-        raise RecipeError(Code.BAD_ARGUMENT, f"{run.unet} has all that {run.recipe.name} would train: leave --unet out")
+        has = run.unet or run.start
+        raise RecipeError(Code.BAD_ARGUMENT, f"{has} has all that {run.recipe.name} would train: nothing is left to do")
     history: dict[str, list[dict[str, Any]]] = {}
     best = run.out / BEST
     for stage in stages:
@@ -172,7 +175,11 @@ def _claim(run: Fit) -> None:
 
 
 def _start(run: Fit, model: Method[Any]) -> tuple[str, ...]:
-    """Published weights into the backbones, another run's U-Net into the U-Net: the stages that need not run."""
+    """Published weights into the backbones, another run's U-Net or all of it: gives the stages that need not run."""
+    if run.start is not None:
+        if run.unet is not None or run.weights is not None:
+            raise RecipeError(Code.BAD_ARGUMENT, "--start brings all weights: leave --unet and --weights out")
+        return _go_on(run, model, run.start)
     if run.weights is not None:
         from training.weights import load_weights
 
@@ -184,6 +191,21 @@ def _start(run: Fit, model: Method[Any]) -> tuple[str, ...]:
         run.departures = (*run.departures, said)
         run.say(said)
     return () if run.unet is None else _borrow(run, model, run.unet)
+
+
+def _go_on(run: Fit, model: Method[Any], path: Path) -> tuple[str, ...]:
+    """All weights of another run of this network, with what they learned from."""
+    facts, state = read(path)
+    if facts.method != run.recipe.method or facts.config != msgspec.to_builtins(model.options):
+        raise RecipeError(Code.BAD_ARGUMENT, f"{path} is of another network than {run.recipe.name}'s")
+    model.load_state_dict(state, strict=True)
+    run.use += facts.data
+    run.tags |= set(facts.trained_on)
+    run.taught |= set(facts.trained_on) - set(facts.chosen_on)
+    stages = tuple(stage.name for stage in run.recipe.stages if facts.learned(stage.name))
+    said = f"{', '.join(stages)} of a run of {facts.recipe['name']} with seed {facts.recipe.get('seed', 0)}"
+    run.departures = (*facts.departures, *run.departures, said)
+    return stages
 
 
 def _borrow(run: Fit, model: Method[Any], path: Path) -> tuple[str, ...]:

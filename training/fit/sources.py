@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +45,9 @@ PHANTOM_FOLDS = {"train": 0, "val": 400_000, "test": 700_000}
 PHANTOM_SPAN = 300_000
 PHANTOM_SEEDS = 1_000_000
 
+APART = 7919
+"""Between the seeds of an image's augmentations where an epoch shows it several times."""
+
 
 @dataclass(frozen=True)
 class Places:
@@ -75,6 +78,14 @@ class Places:
         return self.root / source.folder
 
 
+class Located(SampleSet, Protocol):
+    """Samples that can be told their boxes."""
+
+    def locate(self, boxes: Sequence[tuple[Box, ...]]) -> None:
+        """Items have `evidence` from here on: of each position its boxes, as fractions of the field."""
+        ...
+
+
 class Opened(Protocol):
     """A data set with its split."""
 
@@ -83,7 +94,7 @@ class Opened(Protocol):
     citation: str
     split: SplitFacts
 
-    def samples(self, fold: str, augment: Augment | None = None, seed: int = 0) -> SampleSet:
+    def samples(self, fold: str, augment: Augment | None = None, seed: int = 0) -> Located:
         """The samples of "train", "val" or "test"."""
         ...
 
@@ -127,6 +138,10 @@ class Cases(ChestDataset):
         """All labels; not-a-number where unknown."""
         return np.asarray(self.labels().numpy(), np.float64)
 
+    def locate(self, boxes: Sequence[tuple[Box, ...]]) -> None:
+        """Items have `evidence` from here on: of each position its boxes, as fractions of the field."""
+        self.located = dict(zip(self.indices, boxes, strict=True))
+
 
 class OpenedCollection:
     """A data set of images."""
@@ -148,7 +163,7 @@ class OpenedCollection:
             workers=places.workers,
         )
 
-    def samples(self, fold: str, augment: Augment | None = None, seed: int = 0) -> SampleSet:
+    def samples(self, fold: str, augment: Augment | None = None, seed: int = 0) -> Cases:
         """See `Opened`."""
         found = Cases(self.collection, self.made.fold(fold), self._cache, augment=augment, seed=seed)
         found.guesses = fold == "train"
@@ -227,7 +242,7 @@ class OpenedPhantoms:
         found.known = self._known
         return found
 
-    def samples(self, fold: str, augment: Augment | None = None, seed: int = 0) -> SampleSet:
+    def samples(self, fold: str, augment: Augment | None = None, seed: int = 0) -> PhantomSet:
         """See `Opened`."""
         return self._set(fold, augment, seed)
 
@@ -287,22 +302,37 @@ def folds_of(stage: Stage, sources: tuple[Source, ...], places: Places, options:
         UsageError: a data set has no training or validation fold here.
     """
     opened = [open_source_of(source, places, options) for source in sources]
+    judges = [found for found, source in zip(opened, sources, strict=True) if source.validates]
     augment = augment_of(stage.augment, stage.name, options)
-    train = [found.samples("train", augment, seed) for found in opened]
-    validation = [found.samples("val") for found in opened]
-    for found, *parts in zip(opened, train, validation, strict=True):
-        if not all(len(part) for part in parts):
-            counts = f"{len(parts[0])} training and {len(parts[1])} validation images"
-            raise bad(f"{found.name} has {counts} ({found.split.name})")
-    use = tuple(
-        DataUse(stage.name, found.name, len(a), len(b), found.shippable, found.citation, found.split)
-        for found, a, b in zip(opened, train, validation, strict=True)
+    train = [_again(found, augment, seed, source.times) for found, source in zip(opened, sources, strict=True)]
+    validation = {id(found): found.samples("val") for found in judges}
+    use = []
+    for found, parts in zip(opened, train, strict=True):
+        taught, judged = len(parts[0]), len(validation[id(found)]) if found in judges else 0
+        if not taught or (found in judges and not judged):
+            raise bad(f"{found.name} has {taught} training and {judged} validation images ({found.split.name})")
+        use.append(DataUse(stage.name, found.name, taught, judged, found.shippable, found.citation, found.split))
+        if stage.evidence:
+            boxes = found.boxes("train")
+            for part in parts:
+                part.locate(boxes)
+    tags = [
+        frozenset(patient_tag(name) for found in those for name in found.patients(fold))
+        for those, fold in ((opened, "train"), (judges, "val"))
+    ]
+    made = Folds(
+        Joined([part for parts in train for part in parts]),
+        Joined(list(validation.values())),
+        tuple(use),
+        tags[0] | tags[1],
+        tags[0],
     )
-    taught, chosen = (
-        frozenset(patient_tag(name) for found in opened for name in found.patients(fold)) for fold in ("train", "val")
-    )
-    made = Folds(Joined(train), Joined(validation), use, taught | chosen, taught)
     return _gated(made, places, seed) if stage.name == "gate" else made
+
+
+def _again(found: Opened, augment: Augment | None, seed: int, times: int) -> list[Located]:
+    """The training samples so many times, each time drawn anew."""
+    return [found.samples("train", augment, seed + time * APART) for time in range(times)]
 
 
 def _gated(chests: Folds, places: Places, seed: int) -> Folds:

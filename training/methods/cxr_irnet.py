@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import msgspec
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from cxredge.result import LABELS
+from training.backbones import Backbone, Shape, Stride, build_backbone
 from training.methods import base
 from training.methods.base import Method, Scores, class_maps, pooled
 
-__all__ = ["CxrIrNet", "MultiScaleAttention", "Options", "organ_weight"]
+__all__ = ["CxrIrNet", "Member", "MultiScaleAttention", "Options", "organ_weight"]
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A further classifier of a committee; its fields are as of `Options`."""
+
+    backbone: str = "densenet121"
+    width: base.Positive = 1.0
+    blocks: Shape | None = None
 
 
 class Options(base.Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,11 +32,16 @@ class Options(base.Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         feature_weighting: multiply F_g by the lungs and heart (off: "Ours w/o Fl" of table 2).
         attention: the multi-scale attention in front of the backbone (off: "FE w/o MA" of table 3).
         binarize: round the pooled mask to 0 or 1, for a strict AND, in place of the fraction of each cell.
+        stride: pixels of the view a cell of the last map and of the heat maps: 32 as published, or 16.
+        members: further classifiers beside the first. Each has an attention, a backbone and a linear layer of its own;
+            all share the U-Net, and what they say is averaged. `python -m training join` makes one network of several.
     """
 
     feature_weighting: bool = True
     attention: bool = True
     binarize: bool = False
+    stride: Stride = 32
+    members: tuple[Member, ...] = ()
 
 
 class MultiScaleAttention(nn.Module):
@@ -73,6 +88,17 @@ def organ_weight(organs: Tensor, shape: tuple[int, int], *, binarize: bool = Fal
     return (share >= 0.5).to(share.dtype) if binarize else share
 
 
+class _Classifier(nn.Module):
+    """A member of a committee: what a `CxrIrNet` has beside its U-Net."""
+
+    def __init__(self, options: Options, member: Member) -> None:
+        super().__init__()
+        o, m = options, member
+        self.attention = MultiScaleAttention(o.channels) if o.attention else nn.Identity()
+        self.backbone = build_backbone(m.backbone, width=m.width, blocks=m.blocks, channels=o.channels, stride=o.stride)
+        self.classifier = nn.Linear(self.backbone.channels[3], len(LABELS))
+
+
 class CxrIrNet(Method[Options]):
     """Multi-scale attention, DenseNet-121, F_l = F_g * M_g (eq. 3), average pooling, a linear layer."""
 
@@ -82,17 +108,30 @@ class CxrIrNet(Method[Options]):
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self.attention = MultiScaleAttention(options.channels) if options.attention else nn.Identity()
-        self.backbone = self.make_backbone()
+        self.backbone = self.make_backbone(stride=options.stride)
         self.classifier = nn.Linear(self.backbone.channels[3], len(LABELS))
+        self.members = nn.ModuleList([_Classifier(options, member) for member in options.members])
 
     def score(self, view: Tensor, organs: Tensor | None = None) -> Scores:
         """Logits and class activation maps of the weighted features F_l; without weighting, of F_g."""
-        features = self.backbone(self.attention(self.normalise(view)))
-        if self.options.feature_weighting:
-            seen = self._organs(view) if organs is None else organs
-            size = (features.shape[2], features.shape[3])
-            features = features * organ_weight(seen, size, binarize=self.options.binarize)
-        return Scores(self.classifier(pooled(features)), class_maps(features, self.classifier))
+        image, weight = self.normalise(view), None
+        said: list[Scores] = []
+        for one in (self, *self.members):
+            features = one.backbone(one.attention(image))
+            if self.options.feature_weighting:
+                if weight is None:
+                    seen = self._organs(view) if organs is None else organs
+                    size = (features.shape[2], features.shape[3])
+                    weight = organ_weight(seen, size, binarize=self.options.binarize)
+                features = features * weight
+            said.append(Scores(one.classifier(pooled(features)), class_maps(features, one.classifier)))
+        if len(said) == 1:
+            return said[0]
+        return Scores(*(torch.stack(each).mean(0) for each in zip(*said, strict=True)))
+
+    def backbones(self) -> tuple[Backbone, ...]:
+        """That of every member: each starts from the published weights."""
+        return (self.backbone, *(member.backbone for member in self.members))
 
     def _organs(self, view: Tensor) -> Tensor:
         """The frozen U-Net on the view: its batch norms must not learn from images without masks."""

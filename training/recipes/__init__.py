@@ -113,6 +113,8 @@ class Source(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
         split: the makers' folds; a random 70/10/20 by patient that every table calls unofficial; or all cases test.
         validation: the share of the training patients that validates, where the makers give no such fold.
         seed: of the split.
+        times: how often an epoch shows each image, every time augmented anew.
+        validates: whether its validation fold judges the epochs too; one that does not only teaches.
     """
 
     kind: str
@@ -121,6 +123,8 @@ class Source(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     split: Literal["official", "random", "test"] = "official"
     validation: Share = 0.1
     seed: int = 0
+    times: Whole = 1
+    validates: bool = True
 
 
 class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,6 +143,8 @@ class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
             0 never does.
         soft: of "distil": how much of each target is what others think of the image, the rest is its label. Half of
             it is the teachers' mean probability, half that of the network itself as it came into the stage.
+        evidence: of a classifier that learns as a whole: how much it costs, beside the loss, where a heat map does not
+            show the boxes that are known of its disease. 0 leaves boxes alone.
         average: what is validated and kept is a running average of the weights, of which this share stays at each
             step; 0 keeps the weights themselves.
         data: other data sets than the recipe's.
@@ -155,6 +161,7 @@ class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stop_after: Annotated[int, msgspec.Meta(ge=0)] = 0
     mixup: NotNegative = 0.0
     soft: Share = 0.0
+    evidence: NotNegative = 0.0
     average: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
     data: tuple[Source, ...] = ()
 
@@ -241,6 +248,10 @@ class Recipe(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"stage {stage.name!r}: `soft` is what a stage 'distil' has, and it alone")
         if stage.soft and stage.loss.name != "bce":
             raise ValueError(f"stage {stage.name!r} needs the loss bce: its targets lie between 0 and 1")
+        if stage.evidence and (stage.mixup or stage.name not in ("pretrain", "classifier", "distil")):
+            raise ValueError(f"stage {stage.name!r} cannot learn from boxes: it has no heat maps of one image")
+        if not any(source.validates for source in self.sources(stage)):
+            raise ValueError(f"stage {stage.name!r} has no data that validates")
         if segments and stage.augment.crop == "random":
             raise ValueError("the U-Net sees the whole field: its crop is 'centre' (none) or 'resized'")
 

@@ -18,6 +18,8 @@ from cxredge.result import LABELS
 from tests.support import drawn_sets as drawn
 from training.data import Augment, ChestDataset, PhantomDataset, PlaneCache, open_collection
 from training.data.augment import Drawn, apply
+from training.data.cases import Box
+from training.data.evidence import covered
 
 KNOWN = torch.tensor([True, True, False])
 
@@ -219,3 +221,56 @@ def test_phantoms_are_the_same_items() -> None:
     assert torch.allclose(flipped["masks"][[1, 0, 2]], item["masks"].flip(-1), atol=1e-5)
     with pytest.raises(IndexError):
         dataset[2]
+
+
+def test_cells_are_covered_by_the_share_of_them_that_lies_in_a_box() -> None:
+    boxes = (Box("Mass", 0.11, 0.2, 0.37, 0.83), Box("Mass", 0.3, 0.1, 0.9, 0.3), Box("Hernia", 0.5, 0.5, 0.75, 1.0))
+    found = covered(boxes, 10)
+    fine = np.zeros((2, 1000, 1000), bool)
+    for plane, box in zip((fine[0], fine[0], fine[1]), boxes, strict=True):
+        rows, columns = (
+            slice(round(box.top * 1000), round(box.bottom * 1000)),
+            slice(round(box.left * 1000), round(box.right * 1000)),
+        )
+        single = np.zeros((1000, 1000), bool)
+        single[rows, columns] = True
+        share = single.reshape(10, 100, 10, 100).mean((1, 3))
+        assert (found[LABELS.index(box.label)] >= share - 1e-6).all()
+        plane |= single
+    for label, plane in zip(("Mass", "Hernia"), fine, strict=True):
+        share = plane.reshape(10, 100, 10, 100).mean((1, 3))
+        # Where two boxes of a disease share a cell, the larger part counts: never more than both together.
+        assert (found[LABELS.index(label)] <= share + 1e-6).all()
+    assert found.sum((1, 2)).astype(bool).sum() == 2
+
+
+def test_evidence_moves_with_the_picture() -> None:
+    """A white rectangle and its box are turned, flipped, cropped and seen from afar alike."""
+    augment = Augment(size=(64, 64), scale=(0.5, 1.4), ratio=(0.8, 1.25), flip=0.5, rotate=20)
+    data = PhantomDataset(20, size=64, augment=augment)
+    box = Box("Nodule", 0.3, 0.2, 0.55, 0.4)
+    data.located = dict.fromkeys(range(20), (box,))
+    white = np.zeros((64, 64), np.float32)
+    white[round(0.2 * 64) : round(0.4 * 64), round(0.3 * 64) : round(0.55 * 64)] = 1
+    masks, met = np.zeros((3, 32, 32), np.float32), 0
+    for index in range(20):
+        item = data._item(index, white, [0.0] * 14, masks, (True, True, True))
+        planes = item["evidence"]
+        assert planes.shape == (14, 16, 16)
+        assert not np.delete(planes.numpy(), LABELS.index("Nodule"), 0).any()
+        seen, told = avg_pool2d(item["image"], 4)[0].numpy(), planes[LABELS.index("Nodule")].numpy()
+        if min(seen[0].max(), seen[-1].max(), seen[:, 0].max(), seen[:, -1].max()) > 0 or seen.sum() < 4:
+            continue  # cut off by the edge
+        assert told.sum() == pytest.approx(seen.sum(), rel=0.15)
+        np.testing.assert_allclose(ndimage.center_of_mass(told), ndimage.center_of_mass(seen), atol=0.3)
+        met += 1
+    assert met >= 15
+
+
+def test_evidence_of_a_picture_that_is_not_moved_is_that_of_the_field(tmp_path: Path) -> None:
+    data = PhantomDataset(2, size=64)
+    data.located = {0: (Box("Edema", 0.25, 0.25, 0.75, 0.5),), 1: ()}
+    assert "evidence" in data[0]
+    assert float(data[0]["evidence"].sum()) == pytest.approx(0.5 * 0.25 * 16 * 16)
+    assert not data[1]["evidence"].any()
+    assert "evidence" not in PhantomDataset(1, size=64)[0]

@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
@@ -258,3 +260,36 @@ def test_two_processes_train_as_one_with_the_same_total_batch(tmp_path: Path) ->
     states = [read(tmp_path / name / "classifier" / "last.pt")[1] for name in ("alone", "together")]
     for name, value in states[0].items():
         assert torch.allclose(value.float(), states[1][name].float(), atol=1e-4), name
+
+
+def test_a_run_may_start_from_another_ones_weights(tmp_path: Path) -> None:
+    """What is behind them is not run again, and stays known."""
+    stages = ({"name": "pretrain", "epochs": 4}, {"epochs": 1, "optimiser": {"name": "sgd", "rate": 1e-12}})
+    use = toy_folds().use[0]
+
+    def folds(stage: Any) -> Any:
+        other = frozenset({patient_tag(f"toy:{stage.name}")})
+        named = replace(toy_folds(), use=(msgspec.structs.replace(use, stage=stage.name),))
+        return replace(named, tags=named.tags | other, taught=named.taught | other)
+
+    first = Fit(toy_recipe(stages[0]), folds, tmp_path / "first", accelerator="cpu", say=quiet)
+    start = fit(first).checkpoint
+    run = Fit(toy_recipe(*stages, seed=7), folds, tmp_path / "next", accelerator="cpu", say=quiet, start=start)
+    outcome = fit(run)
+    assert list(outcome.history) == ["classifier"]
+    facts, state = read(outcome.checkpoint)
+    before, weights = read(start)
+    torch.testing.assert_close(state, weights)
+    assert [use.stage for use in facts.data] == ["pretrain", "classifier"]
+    assert {patient_tag("toy:pretrain"), patient_tag("toy:classifier")} <= set(facts.trained_on)
+    assert facts.departures == ("pretrain of a run of toy with seed 0",)
+    assert before.departures == ()
+
+
+def test_weights_of_another_network_or_with_nothing_left_to_learn_are_no_start(tmp_path: Path) -> None:
+    start = fit(run_of(tmp_path / "first", toy_recipe({"epochs": 1}))).checkpoint
+    other = toy_recipe({"epochs": 1}, options={**OPTIONS, "unet_width": 8})
+    with pytest.raises(RecipeError, match="another network"):
+        fit(run_of(tmp_path / "other", other, start=start))
+    with pytest.raises(RecipeError, match="leave --unet and --weights out"):
+        fit(run_of(tmp_path / "both", start=start, unet=start))

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -13,16 +14,19 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cxredge.errors import UsageError
-from training.checkpoint import patient_tag, read
+from training.checkpoint import load, patient_tag, read
 from training.data import PhantomDataset
 from training.errors import LeakError
 from training.evaluate.cli import evaluate
+from training.evaluate.predict import examine
 from training.fit.cli import fit
 from training.fit.drawn import draw_one
+from training.fit.run import Fit, options_of
+from training.fit.run import fit as run_fit
 from training.fit.sources import Places, _placed, augment_of, folds_of, open_source_of
 from training.methods.base import Options
 from training.phantoms import generate
-from training.recipes import Augment, Optimiser, Source, Stage
+from training.recipes import Augment, Optimiser, Source, Stage, parse
 
 SMALL = Options(field=64, crop=64, mask=32, unet_width=4, unet_depth=2, channels=1)
 PHANTOMS = Source(kind="phantoms", options={"train": 6, "validation": 4, "test": 4, "seed": 5})
@@ -236,3 +240,72 @@ def test_the_nih_folder_opens_with_folds_apart_and_boxes_on_the_field(shared_dat
     assert boxes
     assert all(0 <= box.left < box.right <= 1 and 0 <= box.top < box.bottom <= 1 for box in boxes)
     assert "(row " in opened.samples("test").describe(0)
+
+
+def test_what_comes_several_times_is_augmented_anew_and_what_only_teaches_judges_nothing(tmp_path: Path) -> None:
+    often = Source(kind="phantoms", options={**PHANTOMS.options, "test": 0}, times=3)
+    beside = Source(kind="phantoms", options={"train": 5, "seed": 9}, validates=False)
+    stage = Stage(
+        name="classifier",
+        epochs=1,
+        batch=2,
+        optimiser=Optimiser(name="adam", rate=0.1),
+        augment=Augment(crop="resized", flip=0.5),
+        evidence=1.0,
+    )
+    made = folds_of(stage, (often, beside), places(tmp_path), SMALL, seed=0)
+    assert (len(made.train), len(made.validation)) == (3 * 6 + 5, 4)
+    assert [(use.train, use.validation) for use in made.use] == [(6, 4), (5, 0)]
+    first, again, third = (made.train[place] for place in (1, 7, 13))
+    assert first["labels"].equal(again["labels"])
+    assert not first["image"].allclose(again["image"], atol=0.02)
+    assert not again["image"].allclose(third["image"], atol=0.02)
+    assert [item["index"] for item in (first, again, third)] == [1, 7, 13]
+    assert first["evidence"].shape == (14, 16, 16)
+    assert "evidence" not in made.validation[0]
+    told = [bool(made.train[place]["evidence"].amax((1, 2)).gt(0).any()) for place in range(len(made.train))]
+    assert any(told)
+    with pytest.raises(UsageError, match="0 validation images"):
+        folds_of(STAGE, (replace_source(beside, validates=True),), places(tmp_path), SMALL, seed=0)
+
+
+def replace_source(source: Source, **changes: object) -> Source:
+    return msgspec.structs.replace(source, **changes)
+
+
+def test_a_network_learns_from_boxes_to_point_at_them(tmp_path: Path) -> None:
+    """The same network, pictures and steps, with and without what the maps owe the boxes."""
+    content = {
+        "schema": "cxredge.recipe/1",
+        "name": "pointing",
+        "summary": "Points",
+        "method": "cxr_irnet",
+        "options": {
+            "field": 64, "crop": 64, "mask": 32, "unet_width": 4, "unet_depth": 2, "channels": 1, "width": 0.25,
+            "backbone": "plain", "stride": 16, "feature_weighting": False,
+        },
+        "stages": [{
+            "name": "classifier", "epochs": 6, "batch": 16, "optimiser": {"name": "adam", "rate": 0.004},
+            "data": [{"kind": "phantoms", "options": {"train": 160, "validation": 8, "seed": 4}}],
+        }],
+    }  # fmt: skip
+    met = {}
+    for weight in (0.0, 1.0):
+        content["stages"][0]["evidence"] = weight  # type: ignore[index]
+        recipe, here = parse(content), places(tmp_path)
+        made = run_fit(
+            Fit(
+                recipe,
+                lambda stage, recipe=recipe, here=here: folds_of(
+                    stage, recipe.sources(stage), here, options_of(recipe), recipe.seed
+                ),
+                tmp_path / f"run-{weight}",
+                accelerator="cpu",
+                say=lambda _: None,
+            )
+        )
+        network, _ = load(made.checkpoint)
+        drawn = open_source_of(Source(kind="phantoms", options={"train": 160, "seed": 4}), here, options_of(recipe))
+        found = examine(network, drawn.samples("train"), drawn.boxes("train"))
+        met[weight] = float(np.mean([box.iou for box in found.boxes]))
+    assert met[1.0] > 1.4 * met[0.0]
