@@ -1,11 +1,12 @@
 """What a whole prediction takes beyond the bare engine call on the same graph, with a raw film.
 
-    python benchmarks/engine_overhead.py [--engine NAME] [--rounds N] [--json FILE]
+    python benchmarks/engine_overhead.py [--engine NAME] [--precision NAME] [--rounds N] [--json FILE]
 
-In turns, in one process, for each engine: a whole `predict` with its JSON text; the session's own call with input and
-outputs already in the engine's memory (`bound`); and the engine by its own API, on the same ONNX file with nothing of
-cxredge around it: onnxruntime's `run_with_iobinding` with default options, OpenVINO's `start_async` and `wait` on set
-tensors, compiled for latency in float32. The overhead is the median of the rounds' ratios, less one. Afterwards
+In turns, in one process, for each engine and each graph of the embedded bundle: a whole `predict` with its JSON text;
+the session's own call with input and outputs already in the engine's memory (`bound`); and the engine by its own API,
+on the same ONNX file with nothing of cxredge around it: onnxruntime's `run_with_iobinding` with default options,
+OpenVINO's `start_async` and `wait` on set tensors, compiled for latency, with float32 where the graph is not INT8. The
+overhead is the median of the rounds' ratios, less one. Afterwards
 OpenVINO's `benchmark_app` runs the same file, where it is installed, to show that its figure is the bare call's.
 """
 
@@ -78,11 +79,11 @@ def benchmark_app(graph: Path, side: int, seconds: int) -> float | None:
     return float(found.group(1)) if found else None
 
 
-def measure(engine: str, film: Path, graph: Path, rounds: int) -> dict[str, Any]:
-    """One engine's row."""
+def measure(engine: str, precision: str, film: Path, graph: Path, rounds: int) -> dict[str, Any]:
+    """The row of an engine and a graph."""
     import cxredge
 
-    with cxredge.load(engine=engine, precision="fp32") as model:
+    with cxredge.load(engine=engine, precision=precision) as model:
         image = model.golden_input()[:1].copy()  # OpenVINO takes no array that is read-only
         sides = {
             "predict": timed(lambda: model.predict(film).to_json()),
@@ -102,30 +103,34 @@ def main() -> None:
     """Measure and print."""
     parser = options(__doc__, rounds=100)
     parser.add_argument("--engine", action="append", choices=list(PLAIN), help="default: both")
+    parser.add_argument("--precision", action="append", help="of the embedded bundle; default: all that it has")
     asked = parser.parse_args()
     before, rows = load(), {}
     from cxredge.bundle import open_bundle
     from cxredge.pipeline import EMBEDDED
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        graph = folder / "fp32.onnx"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         with open_bundle(EMBEDDED) as bundle:
-            graph.write_bytes(bundle.graph("fp32").read())
+            graphs = {name: folder / f"{name}.onnx" for name in asked.precision or sorted(bundle.manifest.graphs)}
+            for precision, graph in graphs.items():
+                graph.write_bytes(bundle.graph(precision).read())
             side = bundle.manifest.input.rows
         film = _films.write(folder, *((600, 500) if asked.smoke else (3000, 2500)))["raw"]
         for engine in asked.engine or list(PLAIN):
-            row = rows[engine] = measure(engine, film, graph, 3 if asked.smoke else asked.rounds)
-            if engine == "openvino":
-                row["benchmark_app_ms"] = benchmark_app(graph, side, 1 if asked.smoke else 10)
-            print(line(engine, row, smoke=asked.smoke))
+            for precision, graph in graphs.items():
+                name = f"{engine} {precision}"
+                row = rows[name] = measure(engine, precision, film, graph, 3 if asked.smoke else asked.rounds)
+                if engine == "openvino":
+                    row["benchmark_app_ms"] = benchmark_app(graph, side, 1 if asked.smoke else 10)
+                print(line(name, row, smoke=asked.smoke))
     finish(rows, asked, before)
 
 
-def line(engine: str, row: dict[str, Any], *, smoke: bool) -> str:
+def line(name: str, row: dict[str, Any], *, smoke: bool) -> str:
     """A row for people."""
     over = row["overhead"]
-    words = f"{engine:<12} predict {row['predict']['median']:7.2f} ms   bare {row['bare']['median']:7.2f} ms"
+    words = f"{name:<16} predict {row['predict']['median']:7.2f} ms   bare {row['bare']['median']:7.2f} ms"
     words += f"   its own API {row['plain']['median']:7.2f} ms"
     if row.get("benchmark_app_ms") is not None:
         words += f"   benchmark_app {row['benchmark_app_ms']:7.2f} ms"

@@ -1,6 +1,6 @@
 """A folder of 200 raw films: images a second, against what the engine alone could do on this machine.
 
-    python benchmarks/folder.py [--engine NAME] [--count 200] [--rounds N] [--json FILE]
+    python benchmarks/folder.py [--engine NAME] [--precision NAME] [--count 200] [--rounds N] [--json FILE]
 
 In turns: `predict_many` over the whole folder, every result as JSON text; and the engine's own throughput limit on the
 same graph, with nothing read, made or concluded: OpenVINO compiled for throughput with its own number of streams and
@@ -73,11 +73,11 @@ def openvino_limit(graph: Path, image: Array, count: int) -> dict[str, Side]:
 LIMITS = {"onnxruntime": onnxruntime_limit, "openvino": openvino_limit}
 
 
-def measure(engine: str, films: list[Path], graph: Path, rounds: int) -> dict[str, Any]:
-    """One engine's row; rates are images a second."""
+def measure(engine: str, precision: str, films: list[Path], graph: Path, rounds: int) -> dict[str, Any]:
+    """The row of an engine and a graph; rates are images a second."""
     import cxredge
 
-    with cxredge.load(engine=engine, precision="fp32") as model:
+    with cxredge.load(engine=engine, precision=precision) as model:
         image = model.golden_input()[:1].copy()  # OpenVINO takes no array that is read-only
 
         def ours() -> float:
@@ -97,28 +97,37 @@ def main() -> None:
     """Measure and print."""
     parser = options(__doc__, rounds=5)
     parser.add_argument("--engine", action="append", choices=list(LIMITS), help="default: both")
+    parser.add_argument("--precision", action="append", help="of the embedded bundle; default: all that it has")
     parser.add_argument("--count", type=int, default=200)
     asked = parser.parse_args()
     before, rows = load(), {}
     from cxredge.bundle import open_bundle
     from cxredge.pipeline import EMBEDDED
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         with open_bundle(EMBEDDED) as bundle:
-            (folder / "fp32.onnx").write_bytes(bundle.graph("fp32").read())
+            graphs = {name: folder / f"{name}.onnx" for name in asked.precision or sorted(bundle.manifest.graphs)}
+            for precision, graph in graphs.items():
+                graph.write_bytes(bundle.graph(precision).read())
         films = _films.many(
             folder / "films", 6 if asked.smoke else asked.count, *((600, 500) if asked.smoke else (3000, 2500))
         )
         for engine in asked.engine or list(LIMITS):
-            row = rows[engine] = measure(engine, films, folder / "fp32.onnx", 1 if asked.smoke else asked.rounds)
-            rates, share = row["images_a_second"], row["share"]
-            print(
-                f"{engine:<12} folder {rates['ours']['median']:7.1f} images/s   {row['limit']}"
-                f" {rates[row['limit']]['median']:7.1f}   {share['ratio']:.0%} ({share['low']:.0%} to"
-                f" {share['high']:.0%}){'' if asked.smoke else verdict(share['ratio'], AT_LEAST)}"
-            )
+            for precision, graph in graphs.items():
+                name = f"{engine} {precision}"
+                row = rows[name] = measure(engine, precision, films, graph, 1 if asked.smoke else asked.rounds)
+                print(line(name, row, smoke=asked.smoke))
     finish(rows, asked, before)
+
+
+def line(name: str, row: dict[str, Any], *, smoke: bool) -> str:
+    """A row for people."""
+    rates, share = row["images_a_second"], row["share"]
+    ours, most = rates["ours"]["median"], rates[row["limit"]]["median"]
+    words = f"{name:<16} folder {ours:7.1f} images/s   {row['limit']} {most:7.1f}"
+    words += f"   {share['ratio']:.0%} ({share['low']:.0%} to {share['high']:.0%})"
+    return words + ("" if smoke else verdict(share["ratio"], AT_LEAST))
 
 
 if __name__ == "__main__":

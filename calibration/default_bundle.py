@@ -16,7 +16,7 @@ from calibration.errors import CalibrationError, Problem
 
 __all__ = ["INTENDED_USE", "Step", "make_bundle", "steps"]
 
-RECIPE, FURTHER = "default", (1, 2, 3)
+RECIPE, FURTHER = "default", (1,)
 """The network's recipe, and the seeds of the committee's members beside the recipe's own."""
 
 NAME, VERSION = "cxredge-demo", "3"
@@ -59,6 +59,7 @@ def steps(data: Path, out: Path) -> list[Step]:
     nih, others = str(data / "nih"), data / "dicom" / "other"
     further = {seed: out / f"member-{seed}" / "best.pt" for seed in FURTHER}
     fit = ("training", "fit", RECIPE, "--data", str(data), "--resume")
+    join = ("training", "join", str(first), *map(str, further.values()), "--mirrored", "--out", str(run))
     return [
         Step("member 0, with U-Net and gate", (*fit, "--out", str(first.parent)), first),
         *(
@@ -69,7 +70,7 @@ def steps(data: Path, out: Path) -> list[Step]:
             )
             for seed, path in further.items()
         ),
-        Step("committee", ("training", "join", str(first), *map(str, further.values()), "--out", str(run)), run),
+        Step("committee", join, run),
         Step(
             "findings on unseen patients",
             ("training", "evaluate", str(run), "--data", str(data), "--out", str(out / "nih")),

@@ -110,3 +110,22 @@ def test_one_is_no_committee_and_a_committee_is_no_member(tmp_path: Path) -> Non
     both = joined([first, other], tmp_path / "both.pt")
     with pytest.raises(UsageError, match="committee already"):
         joined([first, both], tmp_path / "all.pt")
+
+
+def test_a_mirrored_committee_says_the_average_of_both_images(tmp_path: Path) -> None:
+    paths = [member(tmp_path / f"{seed}.pt", seed, ("x", "y")) for seed in (1, 2)]
+    out = tmp_path / "mirrored.pt"
+    done = CliRunner().invoke(group, ["join", *map(str, paths), "--out", str(out), "--mirrored"])
+    assert done.exit_code == 0, done.output
+    network, plain = load(out)[0], load(joined(paths, tmp_path / "plain.pt"))[0]
+    image = images(3, 64)
+    with torch.no_grad():
+        said, masks = network(image), plain.unet(image).masks
+        one, other = plain.score(image, masks), plain.score(image.flip(3), masks.flip(3))
+        torch.testing.assert_close(said.logits, (one.logits + other.logits) / 2)
+        torch.testing.assert_close(said.heatmaps, (one.maps + other.maps.flip(3)) / 2)
+        torch.testing.assert_close(said.masks, masks)
+        assert (one.logits - other.logits).abs().max() > 1e-3
+        graph = torch.export.export(network, (images(2, 64),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)).module()
+        for ours, theirs in zip(network(image)[:3], graph(image)[:3], strict=True):
+            torch.testing.assert_close(ours, theirs)

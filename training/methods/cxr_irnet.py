@@ -35,6 +35,8 @@ class Options(base.Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         stride: pixels of the view a cell of the last map and of the heat maps: 32 as published, or 16.
         members: further classifiers beside the first. Each has an attention, a backbone and a linear layer of its own;
             all share the U-Net, and what they say is averaged. `python -m training join` makes one network of several.
+        mirrored: outside of training, what is said of the view is averaged with what is said of its mirror image. It
+            suits networks that were trained on mirror images too, to which the side of the heart says nothing.
     """
 
     feature_weighting: bool = True
@@ -42,6 +44,7 @@ class Options(base.Options, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     binarize: bool = False
     stride: Stride = 32
     members: tuple[Member, ...] = ()
+    mirrored: bool = False
 
 
 class MultiScaleAttention(nn.Module):
@@ -114,6 +117,15 @@ class CxrIrNet(Method[Options]):
 
     def score(self, view: Tensor, organs: Tensor | None = None) -> Scores:
         """Logits and class activation maps of the weighted features F_l; without weighting, of F_g."""
+        if self.training or not self.options.mirrored:
+            return self._said(view, organs)
+        # Both in one batch, each image beside its mirror image.
+        both = self._said(_beside(view), None if organs is None else _beside(organs))
+        logits, maps = (each.unflatten(0, (-1, 2)) for each in both)
+        return Scores(logits.mean(1), (maps[:, 0] + maps[:, 1].flip(3)) / 2)
+
+    def _said(self, view: Tensor, organs: Tensor | None) -> Scores:
+        """What all members say on average."""
         image, weight = self.normalise(view), None
         said: list[Scores] = []
         for one in (self, *self.members):
@@ -140,3 +152,8 @@ class CxrIrNet(Method[Options]):
             masks: Tensor = self.unet.eval()(view).masks
         self.unet.train(training)
         return masks
+
+
+def _beside(images: Tensor) -> Tensor:
+    """[N, C, H, W] to [2 N, C, H, W]: each image, then its mirror image."""
+    return torch.stack([images, images.flip(3)], 1).flatten(0, 1)
