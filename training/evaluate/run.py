@@ -20,8 +20,9 @@ from training.recipes import Paper, Recipe, Source, parse
 
 __all__ = ["Evaluation", "evaluate"]
 
-DRAWN = Source(kind="phantoms", options={"test": 500, "seed": 2026})
-"""The drawn chests that judge a network whose recipe names none, of seeds that no recipe learns from."""
+DRAWN = Source(kind="phantoms", options={"test": 500, "seed": 2026, "finer": 4})
+"""The drawn chests that judge a network whose recipe names none, of seeds that no recipe learns from, and reduced to
+the network's input as files are."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from cxredge.result import LABELS, STRUCTURES
 from training.data import Augment, Box, PhantomDataset
+from training.errors import bad
 
 if TYPE_CHECKING:
     from training.phantoms import Phantom
@@ -69,7 +70,9 @@ class PhantomSet(PhantomDataset):
             seed: of the augmentation.
             say: told when drawing starts.
             workers: processes that draw; None is one a processor.
-            options: of `training.phantoms.generate`, and `least_severity`.
+            options: of `training.phantoms.generate`, `least_severity`, and `finer`: how many pixels, along each axis,
+                are drawn for one of the image and then averaged, as a file's are. What is drawn at the size of the
+                image itself has a finer grain than a file that was reduced to it.
             device: as of `training.phantoms.PhantomPool`.
         """
         from training.phantoms import PhantomPool
@@ -81,8 +84,9 @@ class PhantomSet(PhantomDataset):
             say(f"drawing {count} phantoms of {size} x {size}" + (f", pictures on {used}" if used else ""))
             processes = 0 if count < FEW else (os.cpu_count() or 1) if workers is None else workers
             with PhantomPool(processes, device=used) as pool:
-                seeds = range(first_seed, first_seed + count)
-                _draw(folder, count, size, mask, pool.stream(seeds, size=size, **_options(options)))
+                seeds, finer = range(first_seed, first_seed + count), _finer(options)
+                phantoms = pool.stream(seeds, size=size * finer, **_options(options))
+                _draw(folder, count, size, mask, phantoms, finer)
         shape = {"size": size, "masks_size": (mask, mask), "first_seed": first_seed}
         found = cls(max(count, 1), augment=augment, seed=seed, **shape)  # type: ignore[arg-type]
         found._open(folder, count, mask)
@@ -127,18 +131,31 @@ def _key(count: int, size: int, mask: int, first_seed: int, options: Mapping[str
     return digest.hexdigest()[:16]
 
 
-def _draw(folder: Path, count: int, size: int, mask: int, phantoms: Iterable[Phantom]) -> None:
+def _draw(folder: Path, count: int, size: int, mask: int, phantoms: Iterable[Phantom], finer: int) -> None:
     images = np.empty((count, size, size), np.uint16)
     masks = np.empty((count, 3, mask, mask), np.uint8)
     labels = np.empty((count, len(LABELS)), np.uint8)
     boxes: list[list[tuple[str, float, float, float, float]]] = []
-    cell = size // mask
+    cell, side = size * finer // mask, size * finer
     for place, phantom in enumerate(phantoms):
-        images[place] = np.rint(phantom.image * 65535)
+        image = phantom.image.reshape(size, finer, size, finer).mean((1, 3), dtype=np.float64)
+        images[place] = np.rint(image * 65535)
         shares = phantom.masks.reshape(3, mask, cell, mask, cell).mean((2, 4))
         masks[place], labels[place] = np.rint(shares * 255), phantom.labels
-        boxes.append([(b.label, b.left / size, b.top / size, b.right / size, b.bottom / size) for b in phantom.boxes])
+        boxes.append([(b.label, b.left / side, b.top / side, b.right / side, b.bottom / side) for b in phantom.boxes])
     _keep(folder, {"images": images, "masks": masks, "labels": labels}, boxes)
+
+
+def _finer(options: Mapping[str, Any]) -> int:
+    """How many pixels are drawn for one, along each axis.
+
+    Raises:
+        UsageError: it is not a whole number from 1 to 16.
+    """
+    finer = options.get("finer", 1)
+    if not isinstance(finer, int) or not 1 <= finer <= 16:
+        raise bad(f"finer is a whole number from 1 to 16, not {finer!r}")
+    return finer
 
 
 def draw_one(seed: int, *, size: int, options: Mapping[str, Any]) -> Phantom:
@@ -149,8 +166,9 @@ def draw_one(seed: int, *, size: int, options: Mapping[str, Any]) -> Phantom:
 
 
 def _options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of `generate`: `least_severity` is known here alone."""
+    """Those of `generate`: `least_severity` and `finer` are known here alone."""
     rest = dict(options)
+    rest.pop("finer", None)
     if least := float(rest.pop("least_severity", 0.0)):
         rest["findings"] = partial(_findings, least=least, prevalence=rest.pop("prevalence", None))
     return rest

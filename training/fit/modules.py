@@ -23,7 +23,7 @@ from training.recipes import Stage
 
 __all__ = ["ClassifierStage", "StageModule", "UNetStage", "choose_branch", "make_stage"]
 
-_WHOLE = frozenset({"pretrain", "classifier", "distil"})
+_WHOLE = frozenset({"pretrain", "classifier", "distil", "refine"})
 """Stages of a classifier that learns as a whole."""
 
 

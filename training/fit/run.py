@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cxredge.errors import Code
 from cxredge.files import write_atomically
-from training.checkpoint import DataUse, Facts, read, save, versions
+from training.checkpoint import DataUse, Facts, load, read, save, versions
 from training.errors import RecipeError, bad
 from training.fit.folds import Folds, loader
 from training.fit.keeper import BEST, STATE, FactsOf, Keeper
@@ -195,10 +195,10 @@ def _start(run: Fit, model: Method[Any]) -> tuple[str, ...]:
 
 def _go_on(run: Fit, model: Method[Any], path: Path) -> tuple[str, ...]:
     """All weights of another run of this network, with what they learned from."""
-    facts, state = read(path)
-    if facts.method != run.recipe.method or facts.config != msgspec.to_builtins(model.options):
+    network, facts = load(path)
+    if facts.method != run.recipe.method or network.options != model.options:
         raise RecipeError(Code.BAD_ARGUMENT, f"{path} is of another network than {run.recipe.name}'s")
-    model.load_state_dict(state, strict=True)
+    model.load_state_dict(network.state_dict(), strict=True)
     run.use += facts.data
     run.tags |= set(facts.trained_on)
     run.taught |= set(facts.trained_on) - set(facts.chosen_on)

@@ -132,7 +132,8 @@ class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         name: "unet", "gate"; "pretrain" (the classifier, on data of its own, before it learns from the recipe's) and
-            "classifier"; "distil" (the classifier once more, taught by others too); or a branch of AG-CNN ("global",
+            "classifier"; "distil" (the classifier once more, taught by others too); "refine" (the classifier once more,
+            on other data or more gently); or a branch of AG-CNN ("global",
             "local", "fusion").
         batch: images a step, over all processes together.
         watch: what chooses the best epoch: the validation's mean AUROC (of the diseases, or of the gate's three
@@ -150,7 +151,7 @@ class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
         data: other data sets than the recipe's.
     """
 
-    name: Literal["unet", "gate", "pretrain", "classifier", "distil", "global", "local", "fusion"]
+    name: Literal["unet", "gate", "pretrain", "classifier", "distil", "refine", "global", "local", "fusion"]
     epochs: Whole
     batch: Whole
     optimiser: Optimiser
@@ -248,7 +249,7 @@ class Recipe(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"stage {stage.name!r}: `soft` is what a stage 'distil' has, and it alone")
         if stage.soft and stage.loss.name != "bce":
             raise ValueError(f"stage {stage.name!r} needs the loss bce: its targets lie between 0 and 1")
-        if stage.evidence and (stage.mixup or stage.name not in ("pretrain", "classifier", "distil")):
+        if stage.evidence and (stage.mixup or stage.name not in ("pretrain", "classifier", "distil", "refine")):
             raise ValueError(f"stage {stage.name!r} cannot learn from boxes: it has no heat maps of one image")
         if not any(source.validates for source in self.sources(stage)):
             raise ValueError(f"stage {stage.name!r} has no data that validates")

@@ -28,7 +28,9 @@ def test_a_shipped_recipe_fits_its_method_and_its_data(name: str) -> None:
     assert recipe.name == name
     assert recipe.method in METHODS
     options = options_of(recipe)
-    branches = [stage.name for stage in recipe.stages if stage.name not in ("unet", "pretrain", "distil", "gate")]
+    branches = [
+        stage.name for stage in recipe.stages if stage.name not in ("unet", "pretrain", "distil", "refine", "gate")
+    ]
     classifier = ["global", "local", "fusion"] if recipe.method == "ag_cnn" else ["classifier"]
     assert branches == ([] if name == "unet" else classifier)
     for stage in recipe.stages:

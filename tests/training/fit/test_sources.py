@@ -309,3 +309,24 @@ def test_a_network_learns_from_boxes_to_point_at_them(tmp_path: Path) -> None:
         found = examine(network, drawn.samples("train"), drawn.boxes("train"))
         met[weight] = float(np.mean([box.iou for box in found.boxes]))
     assert met[1.0] > 1.4 * met[0.0]
+
+
+def test_phantoms_may_be_drawn_finer_and_reduced_as_files_are(tmp_path: Path) -> None:
+    """Images are the means of what is drawn larger; masks and boxes are those of it, on the smaller field."""
+    finer = Source(kind="phantoms", options={"train": 3, "seed": 5, "finer": 4})
+    opened = open_source_of(finer, places(tmp_path), SMALL)
+    kept, boxes = opened.samples("train"), opened.boxes("train")
+    for index in range(3):
+        large = generate(5_000_000 + index, size=256)
+        item = kept[index]
+        reduced = np.asarray(Image.fromarray(large.image).resize((64, 64), Image.Resampling.BOX))
+        np.testing.assert_allclose(item["image"][0].numpy(), reduced, atol=2e-5)
+        shares = large.masks.reshape(3, 32, 8, 32, 8).mean((2, 4))
+        np.testing.assert_allclose(item["masks"].numpy(), shares, atol=3e-3)
+        assert item["labels"].tolist() == large.labels.tolist()
+        assert [(b.label, b.left * 256, b.bottom * 256) for b in boxes[index]] == [
+            (b.label, b.left, b.bottom) for b in large.boxes
+        ]
+    with pytest.raises(UsageError, match="finer is a whole number"):
+        bad = Source(kind="phantoms", options={**PHANTOMS.options, "finer": 0})
+        open_source_of(bad, places(tmp_path), SMALL).samples("train")
