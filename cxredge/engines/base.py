@@ -253,7 +253,8 @@ class CheckedSession:
         """The engine's own session, which is not closed meanwhile; whatever it raises becomes an error of ours."""
         raw = self._enter()
         try:
-            yield raw
+            with forks.running():
+                yield raw
         except CxredgeError:
             raise
         except Exception as error:  # a vendor's own type

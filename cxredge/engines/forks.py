@@ -3,15 +3,28 @@
 A fork copies the memory of a process and one of its threads. The copy of an engine lacks the threads that it waits for:
 to run it hangs (OpenVINO), and to free it may (ONNX Runtime). So in the child every open session is lost: it refuses to
 run, and what it held stays where it is until the child ends.
+
+It also copies the locks that other threads hold in a vendor's library at that instant, and nobody ever opens those: a
+child that was forked while OpenVINO ran could not even load an engine of its own. So a fork waits until no run is going
+on, and runs wait until it is done.
 """
 
 from __future__ import annotations
 
 import os
+import threading
+import time
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
-__all__ = ["watch"]
+__all__ = ["running", "watch"]
+
+PATIENCE = 5.0
+"""Seconds that a fork waits for runs at most: an engine that hangs must not hold up the process that would end it."""
+REST = 0.02
+"""Seconds after a run in which a vendor's own threads may still be on their way to sleep."""
 
 
 class Losable(Protocol):
@@ -29,9 +42,59 @@ def watch(session: Losable) -> None:
     _OPEN.add(session)
 
 
+class _Runs:
+    """Runs of all engines of this process: none begins while it forks."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._going, self._forking, self._ended = 0, 0, 0.0
+
+    def begin(self) -> None:
+        with self._changed:
+            while self._forking:
+                self._changed.wait()
+            self._going += 1
+
+    def end(self) -> None:
+        with self._changed:
+            self._going -= 1
+            self._ended = time.monotonic()
+            if self._forking:
+                self._changed.notify_all()
+
+    def before_fork(self) -> None:
+        with self._changed:
+            self._forking += 1
+            self._changed.wait_for(lambda: not self._going, PATIENCE)
+            rest = self._ended + REST - time.monotonic()
+        if rest > 0:
+            time.sleep(rest)
+
+    def after_fork(self) -> None:
+        with self._changed:
+            self._forking -= 1
+            self._changed.notify_all()
+
+
+_runs = _Runs()
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """Around every call into an engine that runs it: waits for a fork, and a fork waits for it."""
+    runs = _runs
+    runs.begin()
+    try:
+        yield
+    finally:
+        runs.end()
+
+
 def _in_child() -> None:
     import ctypes
 
+    global _runs  # those that were going on are the parent's, and so may be the lock
+    _runs = _Runs()
     for session in list(_OPEN):
         # Held for ever: a list of ours would be freed when the interpreter ends, and what it holds with it.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(session.lose()))
@@ -39,4 +102,6 @@ def _in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # systems that can fork
-    os.register_at_fork(after_in_child=_in_child)
+    os.register_at_fork(
+        before=lambda: _runs.before_fork(), after_in_parent=lambda: _runs.after_fork(), after_in_child=_in_child
+    )

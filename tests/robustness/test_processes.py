@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import cxredge
-from cxredge.engines import catalog
+from cxredge.engines import catalog, forks
 from cxredge.errors import Code, CxredgeError, EngineError
 from tests.robustness.test_faults import COMMAND, environment, model_of
 from tests.support.bad_inputs.film import good
@@ -185,6 +185,54 @@ def test_a_child_loads_its_own(model: cxredge.Model, tiny_bundle: Path, scan: Pa
         for thread in threads:
             thread.join()
     assert json.loads(told) == wanted
+
+
+def a_run(started: threading.Event, going_on: threading.Event, done: list[float]) -> threading.Thread:
+    """A run of an engine that lasts until it is told to end."""
+
+    def run() -> None:
+        with forks.running():
+            started.set()
+            going_on.wait(10)
+            done.append(time.monotonic())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert started.wait(10)
+    return thread
+
+
+@FORKS
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_fork_waits_for_a_run_and_the_next_run_for_the_fork() -> None:
+    """The locks that a vendor's library holds in a run would be locked in the child for ever."""
+    going_on, done = threading.Event(), []
+    thread = a_run(threading.Event(), going_on, done)
+    threading.Timer(0.3, going_on.set).start()
+
+    def child() -> str:
+        with forks.running():  # the parent's run is none of the child's
+            return "ran"
+
+    assert in_a_fork(child) == "ran"
+    assert done, "the process was forked in the middle of a run"
+    thread.join()
+    with forks.running():
+        pass
+
+
+@FORKS
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_run_that_hangs_does_not_hold_up_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forks, "PATIENCE", 0.2)
+    going_on, done = threading.Event(), []
+    thread = a_run(threading.Event(), going_on, done)
+    try:
+        assert in_a_fork(lambda: "ended", seconds=20) == "ended"
+        assert not done
+    finally:
+        going_on.set()
+        thread.join()
 
 
 LOADED: dict[str, cxredge.Model] = {}
