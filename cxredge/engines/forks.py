@@ -17,14 +17,19 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 __all__ = ["running", "watch"]
 
 PATIENCE = 5.0
 """Seconds that a fork waits for runs at most: an engine that hangs must not hold up the process that would end it."""
-REST = 0.02
+REST = 1.0
 """Seconds after a run in which a vendor's own threads may still be on their way to sleep."""
+CALM = 0.3
+"""Seconds that a fork waits for those at most: threads of the host that never sleep must not hold it up for long."""
+STEP = 0.002
+"""Seconds between two looks at them."""
 
 
 class Losable(Protocol):
@@ -66,9 +71,9 @@ class _Runs:
         with self._changed:
             self._forking += 1
             self._changed.wait_for(lambda: not self._going, PATIENCE)
-            rest = self._ended + REST - time.monotonic()
-        if rest > 0:
-            time.sleep(rest)
+            recent = time.monotonic() < self._ended + REST
+        if recent:
+            _until_others_sleep()
 
     def after_fork(self) -> None:
         with self._changed:
@@ -77,6 +82,29 @@ class _Runs:
 
 
 _runs = _Runs()
+
+
+def _until_others_sleep() -> None:
+    """Until three looks in a row find no other thread of this process that runs or wants to, or CALM is over."""
+    end, quiet = time.monotonic() + CALM, 0
+    while quiet < 3 and time.monotonic() < end:
+        time.sleep(STEP)
+        quiet = quiet + 1 if _others_sleep() else 0
+
+
+def _others_sleep() -> bool:
+    """By the state that proc(5) tells of each thread; where there is no such folder, none is known to be awake."""
+    own = str(threading.get_native_id())
+    for task in Path("/proc/self/task").glob("[0-9]*"):
+        if task.name == own:
+            continue
+        try:
+            state = (task / "stat").read_bytes().rpartition(b")")[2].split()[0]
+        except (OSError, IndexError):  # it has ended meanwhile
+            continue
+        if state == b"R":
+            return False
+    return True
 
 
 @contextmanager
