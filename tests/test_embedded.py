@@ -80,3 +80,17 @@ def test_the_outlines_are_where_the_lungs_were_drawn(model: cxredge.Model) -> No
     masks = model.predict(EXAMPLES / "healthy.dcm").masks
     middle = {name: np.nonzero(mask)[1].mean() for name, mask in masks.items()}
     assert middle["right_lung"] < middle["heart"] < middle["left_lung"]
+
+
+@pytest.mark.parametrize(
+    ("name", "disease"), [("scan", "Cardiomegaly"), ("mass", "Mass"), ("pneumothorax", "Pneumothorax")]
+)
+def test_the_disease_that_was_drawn_is_found_and_the_healthy_film_lacks_it(
+    name: str, disease: str, model: cxredge.Model
+) -> None:
+    found, healthy = (
+        {finding.label: finding for finding in model.predict(EXAMPLES / f"{film}.dcm").findings}[disease]
+        for film in (name, "healthy")
+    )
+    assert found.positive
+    assert not healthy.positive
