@@ -22,7 +22,7 @@ _WIDTH, _MARGIN, _TEXT = 1400, 40, 22
 _PAPER, _INK, _QUIET, _GRID = (255, 255, 255), (28, 30, 34), (104, 108, 116), (222, 224, 228)
 # Okabe and Ito's palette, told apart by colour-blind eyes as well.
 _COLOURS = dict(zip(STAGES, ("#56B4E9", "#009E73", "#F0E442", "#0072B2", "#E69F00", "#CC79A7"), strict=True))
-_LABEL, _ROW, _BAR = 430, 46, 28
+_LABEL, _ROW, _BAR, _NAME = 430, 46, 28, 26
 
 
 def draw(report: Report) -> bytes:
@@ -124,11 +124,25 @@ def _accuracy(canvas: ImageDraw.ImageDraw, known: Sequence[Result], top: int) ->
         x, y = left + share * (right - left), lower - share * (lower - upper)
         canvas.text((x, lower + 6), f"{share * slowest:g} ms", _QUIET, small, anchor="ma")
         canvas.text((left - 8, y), f"{low + share * (high - low):.3f}", _QUIET, small, anchor="rm")
-    for milliseconds, auroc, result in points:
-        x = left + milliseconds / slowest * (right - left)
-        y = lower - (auroc - low) / (high - low) * (lower - upper)
+    dots = [
+        (lower - (y - low) / (high - low) * (lower - upper), left + x / slowest * (right - left), clean(_name(result)))
+        for x, y, result in points
+    ]
+    dots.sort(key=lambda dot: dot[:2])
+    for (y, x, name), place in zip(dots, _apart([y for y, _, _ in dots], _NAME), strict=True):
+        canvas.line((x, y, right + 8, place), fill=_GRID, width=2)
+        canvas.text((right + 14, place), shortened(name, small, _WIDTH - right - 24), _INK, small, anchor="lm")
+    for y, x, _ in dots:
         canvas.ellipse((x - 8, y - 8, x + 8, y + 8), fill=rgb(_COLOURS["engine"]))
-        canvas.text((x + 14, y), clean(_name(result)), _INK, small, anchor="lm")
+
+
+def _apart(places: Sequence[float], least: float) -> list[float]:
+    """Places in rising order, moved so that two are never nearer than that; about where they were."""
+    moved: list[float] = []
+    for place in places:
+        moved.append(max(place, moved[-1] + least) if moved else place)
+    shift = (sum(moved) - sum(places)) / max(1, len(places))
+    return [place - shift for place in moved]
 
 
 def _step(most: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from cxredge.benchmark.energy import Meter
 from cxredge.benchmark.figures import percentile, spread
 from cxredge.benchmark.memory import peak_mb
 from cxredge.benchmark.plan import Asked, make_plan
-from cxredge.benchmark.plot import draw
+from cxredge.benchmark.plot import _apart, draw
 from cxredge.benchmark.record import STAGES, Combination, Report, Result
 from cxredge.benchmark.sample import write_sample
 from cxredge.benchmark.suite import _describe
@@ -207,6 +208,15 @@ def test_the_bars_are_as_long_as_the_stages_take(tmp_path: Path) -> None:
     engine = (picture == (0x00, 0x72, 0xB2)).all(axis=2)
     bars = sorted({int(n) for n in engine.sum(axis=1) if n > 40}, reverse=True)
     assert bars[0] / bars[-1] == pytest.approx(40 / 12, rel=0.05)
+
+
+def test_names_of_equally_good_combinations_do_not_cover_each_other() -> None:
+    places = [100.0, 100.5, 101.0, 300.0]
+    moved = _apart(places, 26)
+    assert all(b - a >= 26 for a, b in pairwise(moved))
+    assert sum(moved) == pytest.approx(sum(places))
+    assert moved[3] == pytest.approx(300, abs=26)
+    assert _apart([], 26) == []
 
 
 def test_a_picture_of_nothing_is_drawn_too() -> None:
