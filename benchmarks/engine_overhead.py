@@ -28,6 +28,7 @@ import numpy.typing as npt
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import _films
+from benchmarks._graphs import embedded_graphs
 from benchmarks._turns import finish, in_turns, load, options, ratio, summary, timed, verdict
 from cxredge.engines.onnxruntime import library
 
@@ -106,16 +107,9 @@ def main() -> None:
     parser.add_argument("--precision", action="append", help="of the embedded bundle; default: all that it has")
     asked = parser.parse_args()
     before, rows = load(), {}
-    from cxredge.bundle import open_bundle
-    from cxredge.pipeline import EMBEDDED
-
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        with open_bundle(EMBEDDED) as bundle:
-            graphs = {name: folder / f"{name}.onnx" for name in asked.precision or sorted(bundle.manifest.graphs)}
-            for precision, graph in graphs.items():
-                graph.write_bytes(bundle.graph(precision).read())
-            side = bundle.manifest.input.rows
+        graphs, side = embedded_graphs(folder, asked.precision)
         film = _films.write(folder, *((600, 500) if asked.smoke else (3000, 2500)))["raw"]
         for engine in asked.engine or list(PLAIN):
             for precision, graph in graphs.items():

@@ -25,6 +25,7 @@ import numpy.typing as npt
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import _films
+from benchmarks._graphs import embedded_graphs
 from benchmarks._turns import Side, finish, in_turns, load, options, ratio, summary, verdict
 from cxredge.engines.onnxruntime import library
 
@@ -101,15 +102,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200)
     asked = parser.parse_args()
     before, rows = load(), {}
-    from cxredge.bundle import open_bundle
-    from cxredge.pipeline import EMBEDDED
-
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        with open_bundle(EMBEDDED) as bundle:
-            graphs = {name: folder / f"{name}.onnx" for name in asked.precision or sorted(bundle.manifest.graphs)}
-            for precision, graph in graphs.items():
-                graph.write_bytes(bundle.graph(precision).read())
+        graphs, _ = embedded_graphs(folder, asked.precision)
         films = _films.many(
             folder / "films", 6 if asked.smoke else asked.count, *((600, 500) if asked.smoke else (3000, 2500))
         )

@@ -74,12 +74,8 @@ def _check(first: Read, other: Read) -> None:
     free = {name: getattr(first[3], name) for name in ("backbone", "width", "blocks", "gate", "unet_width")}
     if msgspec.structs.replace(other[3], **free) != first[3]:
         raise CheckpointError(Code.BAD_ARGUMENT, f"{path} sees its images otherwise than {first[0]}: other options")
-    unets = [{name: value for name, value in read[2].items() if name.startswith("unet.")} for read in (first, other)]
-    same = unets[0].keys() == unets[1].keys() and all(
-        value.shape == unets[1][name].shape and bool((value == unets[1][name]).all())
-        for name, value in unets[0].items()
-    )
-    if not same:
+    own, others = ({n: v for n, v in read[2].items() if n.startswith("unet.")} for read in (first, other))
+    if own.keys() != others.keys() or not all(value.equal(others[name]) for name, value in own.items()):
         raise CheckpointError(
             Code.BAD_ARGUMENT,
             f"{path} was trained behind another U-Net than {first[0]}: train it with --unet {first[0]}",

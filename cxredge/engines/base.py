@@ -306,7 +306,8 @@ class CheckedSession:
             raw, self._raw = self._raw, None
             self._lock.wait_for(lambda: self._running == 0)
         if raw is not None:
-            raw.close()
+            with forks.running():
+                raw.close()
 
     def __enter__(self) -> CheckedSession:
         return self

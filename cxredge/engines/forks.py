@@ -5,8 +5,8 @@ to run it hangs (OpenVINO), and to free it may (ONNX Runtime). So in the child e
 run, and what it held stays where it is until the child ends.
 
 It also copies the locks that other threads hold in a vendor's library at that instant, and nobody ever opens those: a
-child that was forked while OpenVINO ran could not even load an engine of its own. So a fork waits until no run is going
-on, and runs wait until it is done.
+child that was forked while OpenVINO ran could not even load an engine of its own. So a fork waits until no engine is
+opened, run or closed, and those wait until it is done.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from typing import Protocol
 __all__ = ["running", "watch"]
 
 PATIENCE = 5.0
-"""Seconds that a fork waits for runs at most: an engine that hangs must not hold up the process that would end it."""
+"""Seconds that a fork waits for such calls at most: an engine that hangs must not hold up whoever would end it."""
 REST = 1.0
-"""Seconds after a run in which a vendor's own threads may still be on their way to sleep."""
+"""Seconds after a call in which a vendor's own threads may still be on their way to sleep."""
 CALM = 0.3
 """Seconds that a fork waits for those at most: threads of the host that never sleep must not hold it up for long."""
 STEP = 0.002
@@ -48,7 +48,7 @@ def watch(session: Losable) -> None:
 
 
 class _Runs:
-    """Runs of all engines of this process: none begins while it forks."""
+    """Calls into all engines of this process: none begins while it forks."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -109,7 +109,7 @@ def _others_sleep() -> bool:
 
 @contextmanager
 def running() -> Iterator[None]:
-    """Around every call into an engine that runs it: waits for a fork, and a fork waits for it."""
+    """Around every call that opens, runs or closes an engine: waits for a fork, and a fork waits for it."""
     runs = _runs
     runs.begin()
     try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cxredge.engines import catalog
+from cxredge.engines import catalog, forks
 from cxredge.engines.base import (
     PRECISIONS,
     Array,
@@ -151,7 +151,9 @@ def facts_of(engine: Engine, graph: Graph, job: Job) -> dict[str, Any]:
 
 def _load(engine: Engine, artefact: Path, job: Job) -> CheckedSession:
     try:
-        return CheckedSession(engine.open(artefact, job), job)
+        with forks.running():
+            raw = engine.open(artefact, job)
+        return CheckedSession(raw, job)
     except CxredgeError:
         raise
     except Exception as error:  # a vendor's own type
