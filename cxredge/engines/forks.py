@@ -26,8 +26,8 @@ PATIENCE = 5.0
 """Seconds that a fork waits for such calls at most: an engine that hangs must not hold up whoever would end it."""
 REST = 1.0
 """Seconds after a call in which a vendor's own threads may still be on their way to sleep."""
-CALM = 0.3
-"""Seconds that a fork waits for those at most: threads of the host that never sleep must not hold it up for long."""
+CALM = 2.0
+"""Seconds that a fork waits for those at most: foreign threads that never sleep must not hold it up for long."""
 STEP = 0.002
 """Seconds between two looks at them."""
 
@@ -85,7 +85,7 @@ _runs = _Runs()
 
 
 def _until_others_sleep() -> None:
-    """Until three looks in a row find no other thread of this process that runs or wants to, or CALM is over."""
+    """Until three looks in a row find no vendor's thread of this process that runs or wants to, or CALM is over."""
     end, quiet = time.monotonic() + CALM, 0
     while quiet < 3 and time.monotonic() < end:
         time.sleep(STEP)
@@ -93,10 +93,13 @@ def _until_others_sleep() -> None:
 
 
 def _others_sleep() -> bool:
-    """By the state that proc(5) tells of each thread; where there is no such folder, none is known to be awake."""
-    own = str(threading.get_native_id())
+    """By the state that proc(5) tells of each thread; where there is no such folder, none is known to be awake.
+
+    Threads of Python are left out: none of them is in an engine now, and on a busy machine one of them always runs.
+    """
+    ours = {str(thread.native_id) for thread in threading.enumerate()}
     for task in Path("/proc/self/task").glob("[0-9]*"):
-        if task.name == own:
+        if task.name in ours:
             continue
         try:
             state = (task / "stat").read_bytes().rpartition(b")")[2].split()[0]
