@@ -27,13 +27,16 @@ class Couriers:
     """All couriers of a node."""
 
     def __init__(self, config: NodeConfig, spool: Spool, images: Images, deliveries: Deliveries, watch: Watch) -> None:
+        self._deliveries, self._watch = deliveries, watch
         self._couriers = [
             _Courier(destination, channel_to(destination, config.receiver.ae_title), spool, images, deliveries, watch)
             for destination in config.destinations
         ]
 
     def start(self) -> None:
-        """Send what waits, from now on."""
+        """Send what waits, from now on; what waits for a destination that is gone from the file is given up."""
+        for one in self._deliveries.orphaned(courier.name for courier in self._couriers):
+            self._watch(Event.GIVEN_UP, image=one.image, destination=one.destination, code="no_destination")
         for courier in self._couriers:
             courier.start()
 
@@ -100,6 +103,11 @@ class _Courier:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
+
+    @property
+    def name(self) -> str:
+        """Of its destination."""
+        return self._to.name
 
     @property
     def running(self) -> bool:

@@ -88,6 +88,16 @@ class Deliveries:
             ).fetchall()
             return [row["image"] for row in rows]
 
+    def orphaned(self, destinations: Iterable[str]) -> list[Delivery]:
+        """Give up what waits for any destination but these, as nobody serves it; what was given up."""
+        with self._database.change() as cursor:
+            rows = cursor.execute(
+                "update deliveries set state = 'given_up', finished = ?, reason = 'no longer a destination of the node'"
+                " where state = 'waiting' and destination not in (select value from json_each(?)) returning *",
+                (time.time(), json.dumps(list(destinations))),
+            ).fetchall()
+            return [_delivery(row) for row in rows]
+
     def retry(self, image: str) -> int:
         """Make all of an image's deliveries that are not sent due now; says how many.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from cxredge.node.config import Destination
 from cxredge.node.deliveries import State
@@ -165,4 +166,19 @@ def test_giving_up_after_some_hours(tmp_path: Path, result_sets: Sequence[dict[s
         assert here.deliveries.retry(image) == 1
         (delivery,) = here.deliveries.of(image)
         assert (delivery.state, delivery.first_tried) == (State.WAITING, None)
+    here.close()
+
+
+def test_a_destination_that_leaves_the_file(tmp_path: Path, result_sets: Sequence[dict[str, bytes]]) -> None:
+    """What waits for it would wait for ever, and its files with it; when it is back, a person may send them."""
+    old = destination("dimse", 9, name="old")
+    here = filled(tmp_path, result_sets[:2], destination("dimse", 9), old)
+    here.config = replace(here.config, destinations=(destination("dimse", 9),))
+    with carrying(here):
+        assert here.deliveries.counts()[("old", State.GIVEN_UP)] == 2
+        assert here.deliveries.counts()[("pacs", State.WAITING)] == 2
+    assert len(here.watch.of(Event.GIVEN_UP, destination="old", code="no_destination")) == 2
+    image = here.images.list()[0].id
+    assert here.deliveries.retry(image) == 2
+    assert [one.state for one in here.deliveries.of(image)] == [State.WAITING, State.WAITING]
     here.close()
