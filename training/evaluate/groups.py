@@ -89,13 +89,13 @@ def _view_alone(test: Found, people: Sequence[Person]) -> dict[str, Any]:
 
 
 def groups_part(told: Mapping[str, Any], split: str) -> list[str]:
-    """The section of the report; nothing where nothing is known.
+    """The section of the report; nothing where nothing is known or no disease can be measured.
 
     Args:
         told: of `groups`.
         split: how tables name the split.
     """
-    if not told:
+    if not told or not told["groups"]:
         return []
     alone, found = told["view_alone"], told["groups"]
     rows = [[name, str(one["images"]), str(len(one["diseases"])), _shown(one["mean"])] for name, one in found.items()]

@@ -17,6 +17,7 @@ from training.evaluate.groups import groups, groups_part
 from training.evaluate.localise import RULE
 from training.evaluate.points import RULES, choose
 from training.evaluate.predict import Found
+from training.evaluate.ratio import ratio_part, ratios
 from training.evaluate.scores import counts_at, measurable, roc_curve
 from training.evaluate.tables import markdown_table, split_words
 from training.recipes import Paper
@@ -80,6 +81,7 @@ def score(
         "points": {"split": told, **_points(test, validation, patients, how)},
         "boxes": {"split": told, "rule": RULE.format(threshold=threshold), **_boxes(test, patients, paper, how)},
         "masks": {"split": told, "structures": _masks(test, patients, how)},
+        "ratio": _ratio(facts, test, people, patients, how),
         "paper": None if paper is None else {**msgspec.to_builtins(paper), "comparable": _comparable(paper, split)},
     }
 
@@ -196,6 +198,15 @@ def _masks(test: Found, patients: Sequence[str], how: dict[str, int]) -> dict[st
     }
 
 
+def _ratio(
+    facts: Facts, test: Found, people: Sequence[Person], patients: Sequence[str], how: dict[str, int]
+) -> dict[str, Any]:
+    """Nothing where the network never learned to outline."""
+    if not facts.learned("unet"):
+        return {}
+    return ratios(test.ratios[:, 0], test.ratios[:, 1], test.truth, people, patients, **how)
+
+
 def curves(test: Found) -> dict[str, Any]:
     """The ROC curve of each disease that can be measured, as lists."""
     found = {}
@@ -228,6 +239,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         *_points_part(report["points"], report["paper"]),
         *_boxes_part(report["boxes"]),
         *_masks_part(report["masks"]),
+        *ratio_part(report["ratio"], split_words(data["split"])),
     ]
     if report["paper"] and report["paper"]["silent"]:
         parts += ["## What the paper leaves open", "\n".join(f"- {line}" for line in report["paper"]["silent"])]
@@ -252,6 +264,8 @@ def _figure(value: float | None) -> str:
 
 def _auroc_part(report: Mapping[str, Any]) -> list[str]:
     paper, table = report["paper"], report["auroc"]
+    if table["mean"] is None:
+        return ["## AUROC", "Not measurable: no disease has an image that is known to have it and one that has not."]
     rows = [
         [display_name(label), str(d["positives"]), str(d["negatives"]), _shown(d["auroc"]), _figure(d["paper"])]
         for label, d in table["diseases"].items()

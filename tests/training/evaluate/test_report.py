@@ -144,6 +144,22 @@ def test_a_disease_with_one_class_is_named_as_not_measurable(checkpoint: Path, t
     assert "Hernia (no positive of 80)" in text
 
 
+def test_a_data_set_without_labels_gets_a_sentence_and_no_empty_tables(checkpoint: Path, tmp_path: Path) -> None:
+    opened = ToyOpened()
+    opened.sets["test"].known[:] = False
+    opened.people = lambda _fold: []  # type: ignore[method-assign]
+    report = evaluate(wanted(checkpoint, tmp_path, opened))
+    assert report["auroc"]["mean"] is None and len(report["not_measurable"]) == len(LABELS)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "## AUROC\n\nNot measurable: no disease" in text
+    assert "| Hernia | 0 | 0 |" not in text and "## Within groups" not in text
+
+
+def test_a_network_that_never_learned_to_outline_has_no_ratio(checkpoint: Path, tmp_path: Path) -> None:
+    assert evaluate(wanted(checkpoint, tmp_path, ToyOpened()))["ratio"] == {}
+    assert "Cardiothoracic" not in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
 def test_weights_that_saw_a_test_patient_are_refused(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(LeakError, match=r"5 of the 40 patients of fold 'test of toys' trained these weights"):
         evaluate(wanted(checkpoint, tmp_path, ToyOpened(patients="train")))
