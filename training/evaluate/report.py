@@ -288,6 +288,8 @@ def _auroc_part(report: Mapping[str, Any]) -> list[str]:
 def _points_part(table: Mapping[str, Any], paper: Mapping[str, Any] | None) -> list[str]:
     if table["chosen_on"] is None:
         return ["## Operating points", "None: there is no validation fold to choose thresholds on."]
+    if not table["diseases"]:
+        return ["## Operating points", "None: no disease can be measured on both folds."]
     parts = ["## Operating points"]
     for point, rule in table["rules"].items():
         rows = [

@@ -153,6 +153,7 @@ def test_a_data_set_without_labels_gets_a_sentence_and_no_empty_tables(checkpoin
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "## AUROC\n\nNot measurable: no disease" in text
     assert "| Hernia | 0 | 0 |" not in text and "## Within groups" not in text
+    assert "None: no disease can be measured on both folds." in text
 
 
 def test_a_network_that_never_learned_to_outline_has_no_ratio(checkpoint: Path, tmp_path: Path) -> None:
