@@ -19,7 +19,6 @@ LATER: dict[str, tuple[str, str]] = {
     "data": ("training.data.cli", "Say what a data set holds, and cache its planes."),
     "fit": ("training.fit.cli", "Train what a recipe says."),
     "evaluate": ("training.evaluate.cli", "Score a checkpoint on a fold that it has not seen, beside the paper."),
-    "average": ("training.average", "Average the weights of runs from one start."),
     "join": ("training.join", "Make one network of several that share a U-Net."),
     "gate": ("training.gating.cli", "Measure a checkpoint's input gate, and choose its thresholds."),
     "phantom": ("training.phantoms.cli", "Write synthetic chest radiographs as DICOM files, with their truth."),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from training.checkpoint import Facts
     from training.methods.cxr_irnet import Options
 
-__all__ = ["Read", "check_alike", "joined", "merged_facts", "named_all", "read_member"]
+__all__ = ["joined"]
 
 METHOD = "cxr_irnet"
 OWN = ("attention.", "backbone.", "classifier.")
@@ -48,17 +48,16 @@ def joined(paths: Sequence[Path], out: Path, *, mirrored: bool = False) -> Path:
 
     if len(paths) < 2:
         raise bad("a committee has at least two members")
-    first, *others = [read_member(path) for path in paths]
+    first, *others = [_read(path) for path in paths]
     for other in others:
-        check_alike(first, other)
+        _check(first, other)
     state = dict(first[2])
     for place, (_, _, weights, _) in enumerate(others):
         state |= {f"members.{place}.{name}": value for name, value in weights.items() if name.startswith(OWN)}
     return save(out, state, _facts(first, others, mirrored=mirrored))
 
 
-def read_member(path: Path) -> Read:
-    """A checkpoint that may become part of another: its path, facts, weights and options."""
+def _read(path: Path) -> Read:
     from training.checkpoint import load
 
     network, facts = load(path)
@@ -69,7 +68,7 @@ def read_member(path: Path) -> Read:
     return path, facts, network.state_dict(), network.options
 
 
-def check_alike(first: Read, other: Read) -> None:
+def _check(first: Read, other: Read) -> None:
     """What is averaged must look at the same view through the same outlines."""
     path = other[0]
     free = {name: getattr(first[3], name) for name in ("backbone", "width", "blocks", "gate", "unet_width")}
@@ -85,41 +84,32 @@ def check_alike(first: Read, other: Read) -> None:
 
 def _facts(first: Read, others: Sequence[Read], *, mirrored: bool) -> Facts:
     """Those of the first, and what the others learned from beside."""
-    config: dict[str, Any] = msgspec.to_builtins(first[3]) | {"mirrored": mirrored}
+    _, facts, _, options = first
+    data = list(facts.data)
+    for _, told, _, _ in others:
+        data += [use for use in told.data if use not in data]
+    everyone = [facts, *(told for _, told, _, _ in others)]
+    seen = {tag for told in everyone for tag in told.trained_on}
+    taught = {tag for told in everyone for tag in set(told.trained_on) - set(told.chosen_on)}
+    config: dict[str, Any] = msgspec.to_builtins(options) | {"mirrored": mirrored}
     config["members"] = [
         {"backbone": o.backbone, "width": o.width, "blocks": list(o.blocks) if o.blocks else None}
         for _, _, _, o in others
     ]
-    everyone = [first[1], *(told for _, told, _, _ in others)]
-    return merged_facts(everyone, f"a committee of {len(everyone)}: {named_all(everyone)}", config)
-
-
-def merged_facts(everyone: Sequence[Facts], departure: str, config: dict[str, Any]) -> Facts:
-    """The first's, with all that any of them learned from.
-
-    Args:
-        everyone: of each checkpoint.
-        departure: what was done with them, in words.
-        config: the options of what they became.
-    """
-    data = list(dict.fromkeys(use for told in everyone for use in told.data))
-    seen = {tag for told in everyone for tag in told.trained_on}
-    taught = {tag for told in everyone for tag in set(told.trained_on) - set(told.chosen_on)}
     departures = dict.fromkeys(word for told in everyone for word in told.departures)
     return msgspec.structs.replace(
-        everyone[0],
+        facts,
         config=config,
         data=tuple(data),
         trained_on=tuple(sorted(seen)),
         chosen_on=tuple(sorted(seen - taught)),
-        departures=(*departures, departure),
+        departures=(*departures, f"a committee of {len(everyone)}: {'; '.join(_named(told) for told in everyone)}"),
         scores={},
     )
 
 
-def named_all(everyone: Sequence[Facts]) -> str:
-    """The runs that they come from, in words."""
-    return "; ".join(f"{told.recipe['name']}, seed {told.recipe['seed']}" for told in everyone)
+def _named(facts: Facts) -> str:
+    return f"{facts.recipe['name']}, seed {facts.recipe['seed']}"
 
 
 @click.command()
