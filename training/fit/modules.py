@@ -129,8 +129,6 @@ class StageModule(lightning.LightningModule):
         Raises:
             RecipeError: nothing of it can be measured on this validation fold.
         """
-        if self.stage.watch == "last":
-            return float(self.current_epoch)
         value = self.scores.get(self.stage.watch)
         if value is None:
             raise RecipeError(

@@ -137,8 +137,7 @@ class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "local", "fusion").
         batch: images a step, over all processes together.
         watch: what chooses the best epoch: the validation's mean AUROC (of the diseases, or of the gate's three
-            questions), its loss, or its mean Dice (U-Net); "last" keeps the last one, where the stage teaches what the
-            validation cannot see.
+            questions), its loss, or its mean Dice (U-Net).
         stop_after: end after so many epochs without a better one; 0 never does.
         mixup: a classifier with cross-entropy learns from pairs of images laid over each other, their labels weighed
             alike; how much of each is drawn from a beta distribution with this parameter (Zhang et al., ICLR 2018).
@@ -159,7 +158,7 @@ class Stage(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     schedule: Schedule = Schedule()
     loss: Loss = Loss()
     augment: Augment = Augment()
-    watch: Literal["auroc", "loss", "dice", "last"] = "auroc"
+    watch: Literal["auroc", "loss", "dice"] = "auroc"
     stop_after: Annotated[int, msgspec.Meta(ge=0)] = 0
     mixup: NotNegative = 0.0
     soft: Share = 0.0
@@ -246,8 +245,6 @@ class Recipe(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"stage {stage.name!r} cannot have the loss {stage.loss.name!r}")
         if stage.watch == ("auroc" if segments else "dice"):
             raise ValueError(f"stage {stage.name!r} cannot watch {stage.watch!r}")
-        if stage.watch == "last" and stage.stop_after:
-            raise ValueError(f"stage {stage.name!r}: its last epoch is always the best, so stop_after never stops it")
         if bool(stage.soft) != (stage.name == "distil"):
             raise ValueError(f"stage {stage.name!r}: `soft` is what a stage 'distil' has, and it alone")
         if stage.soft and stage.loss.name != "bce":

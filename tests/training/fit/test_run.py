@@ -62,16 +62,6 @@ def test_learns_and_keeps_the_best_and_the_last(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "classifier" / "history.json").read_text()) == lines
 
 
-def test_a_stage_may_keep_its_last_epoch_though_another_scored_better(tmp_path: Path) -> None:
-    rough = {"epochs": 4, "optimiser": {"name": "adam", "rate": 0.3}}
-    by_loss = fit(run_of(tmp_path / "loss", toy_recipe({**rough, "watch": "loss"})))
-    by_time = fit(run_of(tmp_path / "last", toy_recipe({**rough, "watch": "last"})))
-    assert read(by_loss.checkpoint)[0].epoch < 4, "the rate is rough enough"
-    assert read(by_time.checkpoint)[0].epoch == 4
-    with pytest.raises(RecipeError, match="stop_after never stops it"):
-        toy_recipe({"watch": "last", "stop_after": 2})
-
-
 def test_the_unet_learns_what_is_drawn_and_the_classifier_leaves_it_alone(tmp_path: Path) -> None:
     outcome = fit(run_of(tmp_path, toy_recipe(UNET, {"epochs": 1})))
     drawn, classified = read(tmp_path / "unet" / "best.pt"), read(outcome.checkpoint)
