@@ -19,7 +19,7 @@ __all__ = ["INTENDED_USE", "Step", "make_bundle", "steps"]
 RECIPE, FURTHER = "default", (1,)
 """The network's recipe, and the seeds of the committee's members beside the recipe's own."""
 
-NAME, VERSION = "cxredge-demo", "4"
+NAME, VERSION = "cxredge-demo", "3.1"
 
 INTENDED_USE = (
     "A demonstration of cxredge on frontal chest radiographs of adults. It was trained on 784 images of one hospital, "
