@@ -28,6 +28,8 @@ REST = 1.0
 """Seconds after a call in which a vendor's own threads may still be on their way to sleep."""
 CALM = 2.0
 """Seconds that a fork waits for those at most: foreign threads that never sleep must not hold it up for long."""
+QUIET = 0.02
+"""Seconds without a move of theirs after which they sleep."""
 STEP = 0.002
 """Seconds between two looks at them."""
 
@@ -85,29 +87,42 @@ _runs = _Runs()
 
 
 def _until_others_sleep() -> None:
-    """Until three looks in a row find no vendor's thread of this process that runs or wants to, or CALM is over."""
-    end, quiet = time.monotonic() + CALM, 0
-    while quiet < 3 and time.monotonic() < end:
+    """Until no vendor's thread of this process has moved for QUIET, or CALM is over."""
+    end, seen, since = time.monotonic() + CALM, None, time.monotonic()
+    while (now := time.monotonic()) < end:
+        before, seen = seen, _asleep()
+        if seen is None or seen != before:
+            since = now
+        elif now - since >= QUIET:
+            return
         time.sleep(STEP)
-        quiet = quiet + 1 if _others_sleep() else 0
 
 
-def _others_sleep() -> bool:
-    """By the state that proc(5) tells of each thread; where there is no such folder, none is known to be awake.
+def _asleep() -> dict[str, bytes] | None:
+    """How often each vendor's thread has gone to sleep by now, by proc(5); None where one is awake or held up.
 
-    Threads of Python are left out: none of them is in an engine now, and on a busy machine one of them always runs.
+    One that is held up (by a page that is read, say) holds its locks like one that runs. Threads of Python are left
+    out: none of them is in an engine now, and on a busy machine one of them always runs. Where there is no such
+    folder, none is known to be awake.
     """
     ours = {str(thread.native_id) for thread in threading.enumerate()}
+    slept = {}
     for task in Path("/proc/self/task").glob("[0-9]*"):
         if task.name in ours:
             continue
         try:
-            state = (task / "stat").read_bytes().rpartition(b")")[2].split()[0]
-        except (OSError, IndexError):  # it has ended meanwhile
+            told = (task / "status").read_bytes()
+        except OSError:  # it has ended meanwhile
             continue
-        if state == b"R":
-            return False
-    return True
+        if _field(told, b"State:")[:1] not in (b"S", b"Z", b"X"):
+            return None
+        slept[task.name] = _field(told, b"\nvoluntary_ctxt_switches:")
+    return slept
+
+
+def _field(told: bytes, name: bytes) -> bytes:
+    """The first word behind a name."""
+    return (told.partition(name)[2].split(maxsplit=1) or [b""])[0]
 
 
 @contextmanager

@@ -240,7 +240,7 @@ def test_a_run_that_hangs_does_not_hold_up_a_fork(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
 def test_a_fork_does_not_wait_for_the_hosts_own_threads() -> None:
     """One that computes all the time is in no engine: a busy host's forks came before a vendor's threads slept."""
-    end, asleep, block = threading.Event(), forks._others_sleep, bytes(1 << 24)
+    end, asleep, block = threading.Event(), forks._asleep, bytes(1 << 24)
 
     def compute() -> None:
         while not end.is_set():
@@ -250,7 +250,7 @@ def test_a_fork_does_not_wait_for_the_hosts_own_threads() -> None:
     thread.start()
     try:
         until = time.monotonic() + 30
-        while not asleep():
+        while asleep() is None:
             assert time.monotonic() < until, "a thread of the host passes for one of an engine"
             time.sleep(0.002)
     finally:
