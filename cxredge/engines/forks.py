@@ -2,7 +2,8 @@
 
 A fork copies the memory of a process and one of its threads. The copy of an engine lacks the threads that it waits for:
 to run it hangs (OpenVINO), and to free it may (ONNX Runtime). So in the child every open session is lost: it refuses to
-run, and what it held stays where it is until the child ends.
+run, and what it held stays where it is until the child ends. So does what the parent had thrown away and not freed
+yet: an engine may be among it, and the child's collector would free it there.
 
 It also copies the locks that other threads hold in a vendor's library at that instant, and nobody ever opens those: a
 child that was forked while OpenVINO ran could not even load an engine of its own. So a fork waits until no engine is
@@ -138,7 +139,9 @@ def running() -> Iterator[None]:
 
 def _in_child() -> None:
     import ctypes
+    import gc
 
+    gc.freeze()
     global _runs  # those that were going on are the parent's, and so may be the lock
     _runs = _Runs()
     for session in list(_OPEN):

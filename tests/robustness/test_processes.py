@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import multiprocessing
@@ -256,6 +257,34 @@ def test_a_fork_does_not_wait_for_the_hosts_own_threads() -> None:
     finally:
         end.set()
         thread.join()
+
+
+class Thrown:
+    """Part of a cycle, so that only the collector frees it: as an engine may be that somebody dropped."""
+
+    freed = False
+
+    def __init__(self) -> None:
+        self.own = self
+
+    def __del__(self) -> None:
+        Thrown.freed = True
+
+
+@FORKS
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_child_does_not_free_what_its_parent_threw_away(model: cxredge.Model) -> None:
+    """To free an engine there can wait for ever, and the collector comes whenever it likes."""
+    Thrown.freed = False
+    gc.disable()
+    try:
+        Thrown()
+        assert in_a_fork(lambda: f"{gc.collect() >= 0} {Thrown.freed}") == "True False"
+        assert not Thrown.freed
+    finally:
+        gc.enable()
+    gc.collect()
+    assert Thrown.freed, "the parent frees it as before"
 
 
 LOADED: dict[str, cxredge.Model] = {}
