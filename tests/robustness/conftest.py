@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import cxredge
+from cxredge.engines import catalog
 from cxredge.pipeline import EMBEDDED
 from tests.support.bad_inputs import ROWS
 from tests.support.bad_inputs.film import good
@@ -21,6 +22,14 @@ from tests.support.bad_inputs.film import good
 ENGINE = {"engine": "onnxruntime", "precision": "fp32"}
 Models = dict[bool, cxredge.Model]
 Told = dict[tuple[bool, str], dict[str, Any]]
+
+
+@pytest.fixture(scope="module", params=["onnxruntime", "openvino"])
+def model(request: pytest.FixtureRequest, tiny_bundle: Path) -> Iterator[cxredge.Model]:
+    if not catalog.engine(request.param).availability().ok:
+        pytest.skip(f"{request.param} is not installed")
+    with cxredge.load(tiny_bundle, engine=request.param, precision="fp32") as loaded:
+        yield loaded
 
 
 @pytest.fixture(scope="session")

@@ -51,9 +51,10 @@ A picture within the limits can take longer: a JPEG XL of 50 million pixels is d
 Besides these inputs, tests bring about what goes wrong around them: sources that fail or give little at a time, a full
 disk, no home folder, a damaged cache, an interrupted run (`tests/robustness/test_faults.py`,
 `tests/engines/test_cache.py`); engines that crash, hang or give not-a-number (`tests/engines/test_isolation.py`,
-`tests/robustness/test_sick_engine.py`); eight threads on one model, a fork, another language and time zone, a bundle
-that changes while it is loaded (`tests/robustness/test_processes.py`). In the C core every allocation fails once
-(`tests/native/memory_test.c`), and every call is fuzzed ([CONTRIBUTING.md](../CONTRIBUTING.md)).
+`tests/robustness/test_sick_engine.py`); eight threads on one model, another language and time zone, a bundle that
+changes while it is loaded (`tests/robustness/test_processes.py`); a fork (`tests/robustness/test_forks.py`). In the C
+core every allocation fails once (`tests/native/memory_test.c`), and every call is fuzzed
+([CONTRIBUTING.md](../CONTRIBUTING.md)).
 """
 
 

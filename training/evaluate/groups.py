@@ -17,7 +17,7 @@ from training.data import Person
 from training.evaluate.bootstrap import auroc_intervals
 from training.evaluate.predict import Found
 from training.evaluate.scores import auroc
-from training.evaluate.tables import markdown_table
+from training.evaluate.tables import interval_words, markdown_table
 
 __all__ = ["GROUPS", "LEAST", "groups", "groups_part"]
 
@@ -98,7 +98,10 @@ def groups_part(told: Mapping[str, Any], split: str) -> list[str]:
     if not told or not told["groups"]:
         return []
     alone, found = told["view_alone"], told["groups"]
-    rows = [[name, str(one["images"]), str(len(one["diseases"])), _shown(one["mean"])] for name, one in found.items()]
+    rows = [
+        [name, str(one["images"]), str(len(one["diseases"])), interval_words(one["mean"])]
+        for name, one in found.items()
+    ]
     said = (
         f"Diseases with at least {told['least']} positives and {told['least']} negatives in the group. Means of "
         f"different groups are over different diseases. Split: **{split}**."
@@ -106,7 +109,11 @@ def groups_part(told: Mapping[str, Any], split: str) -> list[str]:
     parts = ["## Within groups", said, markdown_table(["Group", "Images", "Diseases", "Mean AUROC"], rows)]
     names = [name for name in ("all", "PA", "AP") if name in found]
     by_view = [
-        [display_name(label), *(_shown(found[name]["diseases"].get(label)) for name in names), _figure(alone, label)]
+        [
+            display_name(label),
+            *(interval_words(found[name]["diseases"].get(label)) for name in names),
+            _figure(alone, label),
+        ]
         for label in LABELS
         if any(label in found[name]["diseases"] for name in names)
     ]
@@ -118,7 +125,3 @@ def groups_part(told: Mapping[str, Any], split: str) -> list[str]:
 
 def _figure(alone: Mapping[str, Any], label: str) -> str:
     return f"{alone['diseases'][label]:.3f}" if label in alone["diseases"] else ""
-
-
-def _shown(found: Mapping[str, float] | None) -> str:
-    return "" if found is None else f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"

@@ -16,7 +16,7 @@ from cxredge.result import LABELS
 from training.data import Person
 from training.evaluate.bootstrap import Interval, auroc_intervals, mean_interval
 from training.evaluate.groups import LEAST
-from training.evaluate.tables import markdown_table
+from training.evaluate.tables import interval_words, markdown_table
 
 __all__ = ["ratio_part", "ratios"]
 
@@ -91,7 +91,7 @@ def ratio_part(told: Mapping[str, Any], split: str) -> list[str]:
     if "error" in told:
         off = told["error"]
         parts.append(
-            f"Against that of the drawn outlines, on {off['images']} images: mean absolute error {_shown(off)}."
+            f"Against that of the drawn outlines, on {off['images']} images: mean absolute error {interval_words(off)}."
         )
     if "cardiomegaly" in told:
         said = (
@@ -105,14 +105,10 @@ def ratio_part(told: Mapping[str, Any], split: str) -> list[str]:
                 str(one["negatives"]),
                 f"{one['mean_with']:.3f}",
                 f"{one['mean_without']:.3f}",
-                _shown(one["auroc"]),
+                interval_words(one["auroc"]),
             ]
             for view, one in told["cardiomegaly"].items()
         ]
         head = ["View", "Positives", "Negatives", "Mean ratio with it", "without", "AUROC"]
         parts += [said, markdown_table(head, rows)]
     return parts
-
-
-def _shown(found: Mapping[str, float]) -> str:
-    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"

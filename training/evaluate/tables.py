@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["markdown_table", "split_words"]
+__all__ = ["interval_words", "markdown_table", "split_words"]
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -19,3 +19,8 @@ def split_words(split: Mapping[str, Any]) -> str:
     said = "official" if split["official"] else "unofficial"
     name: str = split["name"]
     return name if said in name else f"{name} ({said})"
+
+
+def interval_words(found: Mapping[str, float] | None) -> str:
+    """A figure with its interval; nothing where there is none."""
+    return "" if found is None else f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
