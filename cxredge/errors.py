@@ -423,8 +423,8 @@ def _table() -> dict[Code, Meaning]:
         ),
         c.ENGINE_FORKED: m(
             error,
-            "The model was loaded before this process was forked, and engines do not survive a fork.",
-            "Load the model in the child, or start processes by 'spawn'.",
+            "The engine was at work before this process was forked, and does not survive a fork.",
+            "Load a model in the child with engine 'auto' or 'onnxruntime', or start processes by 'spawn'.",
         ),
         c.DEVICE_MISSING: m(error, "The device is not there.", "`cxredge doctor` lists the devices."),
         c.PRECISION_UNSUPPORTED: m(

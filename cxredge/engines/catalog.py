@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from typing import cast
 
+from cxredge.engines import forks
 from cxredge.engines.base import Availability, Engine
 from cxredge.errors import Code, EngineError
 
@@ -16,6 +18,8 @@ ENGINES: dict[str, str] = {
     "tensorrt": "cxredge.engines.tensorrt",
 }
 """Each engine's module. The order settles ties of a measurement."""
+
+_LOST = "it was at work before this process was forked"
 
 
 def module_name(name: str) -> str:
@@ -39,12 +43,14 @@ def engine(name: str) -> Engine:
 
 
 def require(name: str) -> Engine:
-    """An engine that is installed and new enough.
+    """An engine that is installed, new enough, and not lost in a fork.
 
     Raises:
-        EngineError: ENGINE_UNKNOWN, or ENGINE_MISSING with what to install.
+        EngineError: ENGINE_UNKNOWN, ENGINE_FORKED, or ENGINE_MISSING with what to install.
     """
     found = engine(name)
+    if forks.lost(name):
+        raise EngineError(Code.ENGINE_FORKED, f"{name}: {_LOST}")
     state = found.availability()
     if not state.ok:
         raise EngineError(Code.ENGINE_MISSING, f"{state.reason}; {state.install}")
@@ -53,4 +59,9 @@ def require(name: str) -> Engine:
 
 def availability() -> dict[str, Availability]:
     """The state of every engine, without importing any vendor's package."""
-    return {name: engine(name).availability() for name in ENGINES}
+    return {name: _state(name) for name in ENGINES}
+
+
+def _state(name: str) -> Availability:
+    state = engine(name).availability()
+    return replace(state, ok=False, reason=f"{name}: {_LOST}") if state.ok and forks.lost(name) else state

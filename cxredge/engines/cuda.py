@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from cxredge.engines import forks
 from cxredge.engines.base import Array
 from cxredge.errors import Code, EngineError
 
@@ -41,6 +42,7 @@ class Driver:
         self.count = 0
         if library.cuInit(0) != 0:
             return
+        forks.at_work("tensorrt")
         count = ctypes.c_int()
         self._call("cuDeviceGetCount", ctypes.byref(count))
         self.count = count.value

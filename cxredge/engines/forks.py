@@ -1,38 +1,31 @@
-"""What becomes of an open engine where its process forks.
+"""What becomes of engines where their process forks.
 
-A fork copies the memory of a process and one of its threads. The copy of an engine lacks the threads that it waits for:
-to run it hangs (OpenVINO), and to free it may (ONNX Runtime). So in the child every open session is lost: it refuses to
-run, and what it held stays where it is until the child ends. So does what the parent had thrown away and not freed
-yet: an engine may be among it, and the child's collector would free it there.
+A fork copies the memory of a process and one of its threads. The copy of a session lacks the threads that it waits
+for: to run it hangs (OpenVINO), and to free it may (ONNX Runtime). So in the child every open session is lost: it
+refuses to run, and what it held stays where it is until the child ends. So does what the parent had thrown away and not
+freed yet: a session may be among it, and the child's collector would free it there.
 
-It also copies the locks that other threads hold in a vendor's library at that instant, and nobody ever opens those: a
-child that was forked while OpenVINO ran could not even load an engine of its own. So a fork waits until no engine is
-opened, run or closed, and those wait until it is done.
+Some libraries keep threads, or a device, for the whole process, and give them to the next session: OpenVINO hands a
+child's first graph to threads that only its parent has, whether or not the parent closed what it had opened. Such an
+engine is lost as a whole to whatever is forked after it was at work, which takes another one.
+
+A fork also copies the locks that other threads hold in a vendor's library at that instant, and nobody ever opens those.
+So it waits until no session is opened, run or closed, and those wait until it is done.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Protocol
 
-__all__ = ["running", "watch"]
+__all__ = ["at_work", "lost", "running", "watch"]
 
 PATIENCE = 5.0
 """Seconds that a fork waits for such calls at most: an engine that hangs must not hold up whoever would end it."""
-REST = 1.0
-"""Seconds after a call in which a vendor's own threads may still be on their way to sleep."""
-CALM = 2.0
-"""Seconds that a fork waits for those at most: foreign threads that never sleep must not hold it up for long."""
-QUIET = 0.02
-"""Seconds without a move of theirs after which they sleep."""
-STEP = 0.002
-"""Seconds between two looks at them."""
 
 
 class Losable(Protocol):
@@ -43,6 +36,8 @@ class Losable(Protocol):
 
 
 _OPEN: weakref.WeakSet[Losable] = weakref.WeakSet()
+_AT_WORK: dict[str, object] = {}
+_LOST: set[str] = set()
 
 
 def watch(session: Losable) -> None:
@@ -50,12 +45,22 @@ def watch(session: Losable) -> None:
     _OPEN.add(session)
 
 
+def at_work(engine: str, library: object = None) -> None:
+    """Lose this engine in every process that is forked from now on, where what stands for its library is not freed."""
+    _AT_WORK[engine] = library
+
+
+def lost(engine: str) -> bool:
+    """Whether an engine cannot be used because it was at work before this process was forked."""
+    return engine in _LOST
+
+
 class _Runs:
     """Calls into all engines of this process: none begins while it forks."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._going, self._forking, self._ended = 0, 0, 0.0
+        self._going, self._forking = 0, 0
 
     def begin(self) -> None:
         with self._changed:
@@ -66,7 +71,6 @@ class _Runs:
     def end(self) -> None:
         with self._changed:
             self._going -= 1
-            self._ended = time.monotonic()
             if self._forking:
                 self._changed.notify_all()
 
@@ -74,9 +78,6 @@ class _Runs:
         with self._changed:
             self._forking += 1
             self._changed.wait_for(lambda: not self._going, PATIENCE)
-            recent = time.monotonic() < self._ended + REST
-        if recent:
-            _until_others_sleep()
 
     def after_fork(self) -> None:
         with self._changed:
@@ -87,48 +88,9 @@ class _Runs:
 _runs = _Runs()
 
 
-def _until_others_sleep() -> None:
-    """Until no vendor's thread of this process has moved for QUIET, or CALM is over."""
-    end, seen, since = time.monotonic() + CALM, None, time.monotonic()
-    while (now := time.monotonic()) < end:
-        before, seen = seen, _asleep()
-        if seen is None or seen != before:
-            since = now
-        elif now - since >= QUIET:
-            return
-        time.sleep(STEP)
-
-
-def _asleep() -> dict[str, bytes] | None:
-    """How often each vendor's thread has gone to sleep by now, by proc(5); None where one is awake or held up.
-
-    One that is held up (by a page that is read, say) holds its locks like one that runs. Threads of Python are left
-    out: none of them is in an engine now, and on a busy machine one of them always runs. Where there is no such
-    folder, none is known to be awake.
-    """
-    ours = {str(thread.native_id) for thread in threading.enumerate()}
-    slept = {}
-    for task in Path("/proc/self/task").glob("[0-9]*"):
-        if task.name in ours:
-            continue
-        try:
-            told = (task / "status").read_bytes()
-        except OSError:  # it has ended meanwhile
-            continue
-        if _field(told, b"State:")[:1] not in (b"S", b"Z", b"X"):
-            return None
-        slept[task.name] = _field(told, b"\nvoluntary_ctxt_switches:")
-    return slept
-
-
-def _field(told: bytes, name: bytes) -> bytes:
-    """The first word behind a name."""
-    return (told.partition(name)[2].split(maxsplit=1) or [b""])[0]
-
-
 @contextmanager
 def running() -> Iterator[None]:
-    """Around every call that opens, runs or closes an engine: waits for a fork, and a fork waits for it."""
+    """Around every call that opens, runs or closes a session: waits for a fork, and a fork waits for it."""
     runs = _runs
     runs.begin()
     try:
@@ -138,16 +100,25 @@ def running() -> Iterator[None]:
 
 
 def _in_child() -> None:
-    import ctypes
     import gc
 
     gc.freeze()
     global _runs  # those that were going on are the parent's, and so may be the lock
     _runs = _Runs()
     for session in list(_OPEN):
-        # Held for ever: a list of ours would be freed when the interpreter ends, and what it holds with it.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session.lose()))
+        _keep(session.lose())
     _OPEN.clear()
+    for library in _AT_WORK.values():
+        _keep(library)
+    _LOST.update(_AT_WORK)
+    _AT_WORK.clear()
+
+
+def _keep(what: object) -> None:
+    """Never free it: a list of ours would be freed when the interpreter ends, and what it holds with it."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(what))
 
 
 if hasattr(os, "register_at_fork"):  # systems that can fork

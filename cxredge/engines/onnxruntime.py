@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cxredge.engines import forks
 from cxredge.engines.base import Array, Availability, EngineInfo, Job, Outputs
 from cxredge.engines.machine import at_least, cpu_identity, package_version
 from cxredge.errors import Code, EngineError
@@ -149,6 +150,8 @@ def _session(ort: Any, graph: bytes | str, options: Any, job: Job) -> Any:
         raise EngineError(Code.DEVICE_MISSING, f"{NAME} has no {job.device} here")
     # TF32 keeps 10 bits of 23: fp32 means float32.
     settings = [{"use_tf32": "0"}] if job.device == "cuda" else [{}]
+    if job.device != "cpu":
+        forks.at_work(NAME)
     session = ort.InferenceSession(graph, options, providers=[provider], provider_options=settings)
     session.disable_fallback()
     if session.get_providers()[0] != provider:

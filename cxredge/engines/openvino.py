@@ -10,13 +10,13 @@ import functools
 import importlib
 import io
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from cxredge.engines import forks
 from cxredge.engines.base import Array, Availability, EngineInfo, Job, Outputs
 from cxredge.engines.machine import at_least, cpu_identity, package_version
 from cxredge.errors import Code, EngineError
@@ -97,25 +97,29 @@ def open(artefact: Path, job: Job) -> OpenVinoSession:  # noqa: A001 - the engin
 
 
 class OpenVinoSession:
-    """A compiled graph with one infer request a thread: a request is not safe to share."""
+    """A compiled graph with as many infer requests as there were runs at once: a request is not safe to share."""
 
     def __init__(self, compiled: Any, job: Job) -> None:
         self._compiled = compiled
         self._names = tuple(job.outputs)
-        self._local = threading.local()
+        # Not in the threads' own storage: in a forked child that of the others is freed before anybody is asked.
+        self._idle: list[Any] = []
         self.info = _read_back(compiled, job)
 
     def run(self, image: Array) -> Outputs:
         """All outputs by name, copied out of the engine's memory."""
-        request = getattr(self._local, "request", None)
-        if request is None:
-            request = self._local.request = self._compiled.create_infer_request()
+        try:
+            request = self._idle.pop()
+        except IndexError:
+            request = self._compiled.create_infer_request()
         # `infer` would copy every output into a dictionary first; it does no more than these two calls besides.
         tensor = _tensor(image)  # held until the run is over: it may own the memory that the request reads
         request.set_tensor("image", tensor)
         request.start_async()
         request.wait()
-        return {name: np.array(request.get_tensor(name).data) for name in self._names}
+        outputs = {name: np.array(request.get_tensor(name).data) for name in self._names}
+        self._idle.append(request)  # one that failed is dropped
+        return outputs
 
     def bound(self, image: Array) -> Callable[[], None]:
         """A run on tensors that stay where they are."""
@@ -126,7 +130,7 @@ class OpenVinoSession:
 
     def close(self) -> None:
         """Drop the graph and the requests."""
-        self._local = threading.local()
+        self._idle.clear()
         self._compiled = None
 
 
@@ -143,7 +147,10 @@ def _run_in_place(request: Any, _alive: tuple[Any, ...]) -> None:
 
 @functools.cache
 def _core() -> Any:
-    return _module().Core()
+    forks.at_work(NAME)  # from its first instant
+    core = _module().Core()
+    forks.at_work(NAME, core)
+    return core
 
 
 def _module() -> Any:
