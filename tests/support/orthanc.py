@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,8 @@ import pytest
 
 DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 _STARTS_WITHIN = 30.0
+_PORTS = (10_000, 32_000)
+_NUMBERS = random.SystemRandom()  # not the seeded one: tests run beside each other
 
 
 @dataclass(frozen=True)
@@ -74,12 +77,22 @@ class Orthanc:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that no one had a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
+    """Ports that no one had a moment ago.
+
+    Below those that systems give to whoever asks for any: such a one can be another process's, as its side of a
+    connection, before the server that it is meant for has started.
+    """
+    found: list[socket.socket] = []
+    while len(found) < count:
+        one = socket.socket()
+        try:
+            one.bind(("127.0.0.1", _NUMBERS.randrange(*_PORTS)))
+        except OSError:
+            one.close()
+        else:
+            found.append(one)
+    ports = [one.getsockname()[1] for one in found]
+    for one in found:
         one.close()
     return ports
 
