@@ -16,10 +16,13 @@ import numpy as np
 
 from benchmarks._machine import machine
 
-__all__ = ["finish", "in_turns", "options", "ratio", "summary", "timed"]
+__all__ = ["IN_A_ROW", "finish", "in_turns", "options", "ratio", "summary", "timed"]
 
 Side = Callable[[], float]
 """Does its work once, and gives what it took."""
+
+IN_A_ROW = 5
+"""Calls of a turn where the sides share a process: the first finds the other side's threads spinning still."""
 
 
 def timed(work: Callable[[], object], repeat: int = 1) -> Side:

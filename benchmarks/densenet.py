@@ -28,7 +28,7 @@ import torch
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import _films
-from benchmarks._turns import finish, in_turns, load, options, ratio, summary, timed, verdict
+from benchmarks._turns import IN_A_ROW, finish, in_turns, load, options, ratio, summary, timed, verdict
 from calibration.quantise import finish as finished
 from calibration.quantise import quantise
 from cxredge.benchmark.machine import describe_machine
@@ -74,7 +74,7 @@ def by_hand(path: Path, side: int) -> Array:
     ds = dcmread(path)
     shown = apply_voi_lut(apply_modality_lut(ds.pixel_array, ds), ds)
     image = Image.fromarray((shown / 4095).astype(np.float32)).resize((side, side), Image.Resampling.BOX)
-    return np.asarray(image)[None, None]
+    return np.array(image)[None, None]  # torch warns of what cannot be written
 
 
 def by_core(path: Path, side: int) -> Array:
@@ -122,17 +122,18 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         film = _films.write(folder, *((600, 500) if asked.smoke else (3000, 2500)))["raw"]
         found, picture, side = runs(stack, NARROW if asked.smoke else None, 2 if asked.smoke else 24)
-        alone = in_turns({name: timed(lambda run=run: run(picture)) for name, run in found.items()}, rounds)
-        whole = in_turns(
-            {
-                "pydicom, Pillow, torch": timed(lambda: found["torch"](by_hand(film, side))),
-                "pydicom, Pillow, onnxruntime": timed(lambda: found["onnxruntime fp32"](by_hand(film, side))),
-                "cxredge core, openvino fp32": timed(lambda: found["openvino fp32"](by_core(film, side))),
-                "cxredge core, openvino int8": timed(lambda: found["openvino int8"](by_core(film, side))),
-            },
-            rounds,
-        )
-    for kind, taken in (("network", alone), ("film to outputs", whole)):
+        alone = {name: lambda run=run: run(picture) for name, run in found.items()}
+        whole = {
+            "pydicom, Pillow, torch": lambda: found["torch"](by_hand(film, side)),
+            "pydicom, Pillow, onnxruntime": lambda: found["onnxruntime fp32"](by_hand(film, side)),
+            "cxredge core, openvino fp32": lambda: found["openvino fp32"](by_core(film, side)),
+            "cxredge core, openvino int8": lambda: found["openvino int8"](by_core(film, side)),
+        }
+        measured = {
+            kind: in_turns({name: timed(work, IN_A_ROW) for name, work in sides.items()}, rounds)
+            for kind, sides in (("network", alone), ("film to outputs", whole))
+        }
+    for kind, taken in measured.items():
         slow = next(iter(taken))
         print(f"{kind}, milliseconds; how many times as fast as {slow}")
         for name, values in taken.items():

@@ -29,7 +29,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import _films
 from benchmarks._graphs import embedded_graphs
-from benchmarks._turns import finish, in_turns, load, options, ratio, summary, timed, verdict
+from benchmarks._turns import IN_A_ROW, finish, in_turns, load, options, ratio, summary, timed, verdict
 from cxredge.engines.onnxruntime import library
 
 AT_MOST = 0.40
@@ -87,9 +87,9 @@ def measure(engine: str, precision: str, film: Path, graph: Path, rounds: int) -
     with cxredge.load(engine=engine, precision=precision) as model:
         image = model.golden_input()[:1].copy()  # OpenVINO takes no array that is read-only
         sides = {
-            "predict": timed(lambda: model.predict(film).to_json()),
-            "bare": timed(model.session.bound(image)),
-            "plain": timed(PLAIN[engine](graph, image)),
+            "predict": timed(lambda: model.predict(film).to_json(), IN_A_ROW),
+            "bare": timed(model.session.bound(image), IN_A_ROW),
+            "plain": timed(PLAIN[engine](graph, image), IN_A_ROW),
         }
         taken = in_turns(sides, rounds, warm_up=min(rounds, 5))
         threads = model.ran.threads
@@ -102,7 +102,7 @@ def measure(engine: str, precision: str, film: Path, graph: Path, rounds: int) -
 
 def main() -> None:
     """Measure and print."""
-    parser = options(__doc__, rounds=100)
+    parser = options(__doc__, rounds=50)
     parser.add_argument("--engine", action="append", choices=list(PLAIN), help="default: both")
     parser.add_argument("--precision", action="append", help="of the embedded bundle; default: all that it has")
     asked = parser.parse_args()
