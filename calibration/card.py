@@ -20,6 +20,7 @@ def model_card(
     gate: Mapping[str, Any] | None,
     sources: Sequence[Mapping[str, Any]],
     asked: Mapping[str, Any] | None = None,
+    bf16: Mapping[str, Any] | None = None,
 ) -> str:
     """Markdown."""
     facts = parts.fp32.metadata
@@ -40,6 +41,7 @@ def model_card(
         _refused(asked),
         "## INT8",
         _int8(gate),
+        *([] if bf16 is None else ["## bfloat16", _bf16(bf16)]),
     ]
     departures = facts.get("departures") or []
     if departures:
@@ -109,6 +111,13 @@ def _int8(gate: Mapping[str, Any] | None) -> str:
     return (
         f"Passed the gate on {', '.join(gate['engines_passed'])} with {gate['cases']['images']} held-out images; "
         f"{len(gate['float_layers'])} layers stayed in float. See gate.md."
+    )
+
+
+def _bf16(gate: Mapping[str, Any]) -> str:
+    return (
+        f"Where a processor computes it, the float32 graph may be run in bfloat16: that passed the gate on "
+        f"{', '.join(gate['engines_passed'])} with {gate['cases']['images']} held-out images. See gate_bf16.md."
     )
 
 

@@ -6,6 +6,7 @@ how a step works: whoever wants another bundle runs the same commands with anoth
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,13 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calibration.errors import CalibrationError, Problem
+from calibration.running import with_bfloat16
 
 __all__ = ["INTENDED_USE", "Step", "make_bundle", "steps"]
 
 RECIPE, FURTHER = "default", (1,)
 """The network's recipe, and the seeds of the committee's members beside the recipe's own."""
 
-NAME, VERSION = "cxredge-demo", "3.1"
+NAME, VERSION = "cxredge-demo", "3.2"
 
 INTENDED_USE = (
     "A demonstration of cxredge on frontal chest radiographs of adults. It was trained on 784 images of one hospital, "
@@ -57,6 +59,7 @@ def steps(data: Path, out: Path) -> list[Step]:
     """
     first, run, graph, int8 = out / "member-0" / "best.pt", out / "committee.pt", out / "chest.onnx", out / "int8"
     nih, others = str(data / "nih"), data / "dicom" / "other"
+    gate = out / "gate" / "input_gate.json"
     further = {seed: out / f"member-{seed}" / "best.pt" for seed in FURTHER}
     fit = ("training", "fit", RECIPE, "--data", str(data), "--resume")
     join = ("training", "join", str(first), *map(str, further.values()), "--mirrored", "--out", str(run))
@@ -91,7 +94,7 @@ def steps(data: Path, out: Path) -> list[Step]:
             "the gate",
             ("training", "gate", str(run), "--data", str(data), "--out", str(out / "gate"),
              *(("--files", str(others)) if others.is_dir() else ())),
-            out / "gate" / "input_gate.json",
+            gate,
         ),
         Step("export", ("export", "onnx", str(run), "--out", str(graph)), graph),
         *(
@@ -109,21 +112,42 @@ def steps(data: Path, out: Path) -> list[Step]:
             int8 / "int8.onnx",
             refusal=int8 / "failed.gate.json",
         ),
+        *_bfloat16(graph, gate, out),
     ]  # fmt: skip
 
 
+def _bfloat16(graph: Path, input_gate: Path, out: Path) -> list[Step]:
+    """The float graph judged in bfloat16, where this processor computes that."""
+    report = _bf16_gate(out)
+    command = ("calibration", "gate", str(graph), "--bf16", "--data", str(out / "val.csv"),
+               "--input-gate", str(input_gate), "--out", str(report.with_suffix("")))  # fmt: skip
+    # The report is there in either case, and says which it is.
+    return [Step("bfloat16", command, report, refusal=report)] if with_bfloat16() else []
+
+
+def _bf16_gate(out: Path) -> Path:
+    return out / "bf16" / "gate.json"
+
+
+def _bf16_passed(out: Path) -> bool:
+    """Whether it was judged, and passed."""
+    report = _bf16_gate(out)
+    return report.exists() and json.loads(report.read_text(encoding="utf-8")).get("passed") is True
+
+
 def closing(out: Path, bundle: Path) -> list[Step]:
-    """Each graph's own thresholds, and the seal: INT8 is left out where it did not pass its gate."""
+    """Each graph's own thresholds, and the seal: INT8 and bfloat16 are left out where they did not pass their gate."""
     graphs = {"fp32": out / "chest.onnx"}
     int8: tuple[str, ...] = ()
     if (out / "int8" / "int8.onnx").exists():
         graphs["int8"] = out / "int8" / "int8.onnx"
         int8 = ("--int8", str(graphs["int8"]), "--gate", str(out / "int8" / "gate.json"))
+    bf16 = ("--bf16-gate", str(_bf16_gate(out))) if _bf16_passed(out) else ()
     made = [step for kind, graph in graphs.items() for step in _thresholds(kind, graph, out)]
     chosen = [f"--thresholds={kind}={out / f'thresholds-{kind}' / 'thresholds.json'}" for kind in graphs]
     seal = Step(
         "seal",
-        ("calibration", "seal", "--fp32", str(graphs["fp32"]), *int8, *chosen, "--input-gate",
+        ("calibration", "seal", "--fp32", str(graphs["fp32"]), *int8, *bf16, *chosen, "--input-gate",
          str(out / "gate" / "input_gate.json"), "--name", NAME, "--version", VERSION, "--intended-use",
          f"@{out / 'intended_use.txt'}", "--notes", str(out / "notes.md"), "--allow-unsupported",
          "--out", str(bundle)),

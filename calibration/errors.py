@@ -16,7 +16,8 @@ class Problem(enum.StrEnum):
     CASES = "cases"  # the table of labelled images cannot be used for this
     LEAK = "leak"  # a patient of the cases trained or calibrated the graph
     QUANTISE = "quantise"  # no INT8 graph can be made
-    GATE = "gate"  # the INT8 graph answers too differently, or cannot run
+    GATE = "gate"  # a variant answers too differently, or cannot run
+    MACHINE = "machine"  # this processor does not compute it
     SCORES = "scores"  # a file of scores, thresholds or a gate report is not one, or of another graph
     KEY = "key"  # a key cannot be made or used
     SEAL = "seal"  # the parts do not make a bundle

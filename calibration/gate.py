@@ -1,4 +1,4 @@
-"""The gate: whether an INT8 graph may stand in for its fp32 graph, engine by engine, on held-out cases."""
+"""The gate: whether INT8 or bfloat16 may stand in for an fp32 graph, engine by engine, on held-out cases."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Thresholds = Mapping[str, Sequence[float | None]]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How far INT8 may fall behind.
+    """How far a variant may fall behind.
 
     Attributes:
         auroc: drop of one disease.
@@ -91,20 +91,24 @@ def points_of(planes: Planes, fp32: Answers) -> tuple[dict[str, list[float | Non
     return kept or {"one half": [0.0] * len(LABELS)}, reasons
 
 
-def compare(held: Held, fp32: Answers, int8: Answers) -> dict[str, Any]:
-    """One engine's INT8 beside its fp32: every figure, the reasons against it, and the verdict."""
-    auroc, mean = _aurocs(held, fp32, int8)
+def compare(held: Held, fp32: Answers, variant: Answers) -> dict[str, Any]:
+    """One engine's variant beside its fp32: every figure, the reasons against it, and the verdict.
+
+    What belongs to the variant stands under the name of its precision.
+    """
+    auroc, mean = _aurocs(held, fp32, variant)
+    kind = variant.info.precision
     row: dict[str, Any] = {
-        "engine": int8.info.engine,
-        "version": int8.info.version,
-        "device": int8.info.device,
+        "engine": variant.info.engine,
+        "version": variant.info.version,
+        "device": variant.info.device,
         "auroc": auroc,
         "mean_auroc": mean,
-        "dice": _dice(held, fp32, int8),
-        "flips": [_flips(held, name, values, fp32, int8) for name, values in held.thresholds.items()],
-        "heatmaps": _correlation(fp32.heatmaps, int8.heatmaps),
-        "input_gate": compare_gates(fp32.gate, int8.gate, held.gate_limits, held.planes.hashes),
-        "largest": {"logits": float(np.abs(fp32.logits - int8.logits).max())},
+        "dice": _dice(held, fp32, variant),
+        "flips": [_flips(held, name, values, fp32, variant) for name, values in held.thresholds.items()],
+        "heatmaps": _correlation(fp32.heatmaps, variant.heatmaps),
+        "input_gate": compare_gates(fp32.gate, variant.gate, held.gate_limits, held.planes.hashes, kind),
+        "largest": {"logits": float(np.abs(fp32.logits - variant.logits).max())},
     }
     against = _reasons(row, held.bounds)
     row["reasons"] = [reason for _, reason in against]
@@ -117,10 +121,10 @@ def _interval(found: Interval) -> dict[str, float | None]:
     return {name: None if math.isnan(end) else end for name, end in ends.items()}
 
 
-def _aurocs(held: Held, fp32: Answers, int8: Answers) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """AUROC a disease and of the mean; a drop is fp32 minus INT8, paired."""
-    truth, tags = held.planes.table.truth, held.planes.table.tags
-    one, other = fp32.logits.astype(float), int8.logits.astype(float)
+def _aurocs(held: Held, fp32: Answers, variant: Answers) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """AUROC a disease and of the mean; a drop is fp32 minus the variant, paired."""
+    truth, tags, kind = held.planes.table.truth, held.planes.table.tags, variant.info.precision
+    one, other = fp32.logits.astype(float), variant.logits.astype(float)
     each: dict[str, Any] = {}
     gated = _gated(truth)
     for c in np.flatnonzero(measurable(truth)).tolist():
@@ -132,7 +136,7 @@ def _aurocs(held: Held, fp32: Answers, int8: Answers) -> tuple[dict[str, Any], d
             # With few, one image that changes places moves AUROC by more than the bound: told only.
             "gates": bool(gated[c]),
             "fp32": ranks[0],
-            "int8": ranks[1],
+            kind: ranks[1],
             "drop": _interval(drop),
             # The bound lies above the whole interval: not only met here, but shown.
             "shown": bool(drop.high <= held.bounds.auroc),
@@ -143,7 +147,7 @@ def _aurocs(held: Held, fp32: Answers, int8: Answers) -> tuple[dict[str, Any], d
     drop = Interval.of(means[0] - means[1], _mean_drops(held, one, other), 0.95)
     return each, {
         "fp32": means[0],
-        "int8": means[1],
+        kind: means[1],
         "drop": _interval(drop),
         "shown": drop.high <= held.bounds.mean_auroc,
     }
@@ -171,18 +175,18 @@ def _mean_drops(held: Held, one: Floats, other: Floats) -> Floats:
     return np.where(told.any(1), np.where(told, table, 0).sum(1) / np.maximum(told.sum(1), 1), np.nan)
 
 
-def _dice(held: Held, fp32: Answers, int8: Answers) -> dict[str, Any]:
-    """Against the true masks where the table has them; else how far INT8's masks are from fp32's own.
+def _dice(held: Held, fp32: Answers, variant: Answers) -> dict[str, Any]:
+    """Against the true masks where the table has them; else how far the variant's masks are from fp32's own.
 
-    A drop is fp32 minus INT8, image by image, so the interval over patients is a paired one.
+    A drop is fp32 minus the variant, image by image, so the interval over patients is a paired one.
     """
-    one, other = _against_truth(held.planes, fp32), _against_truth(held.planes, int8)
+    one, other = _against_truth(held.planes, fp32), _against_truth(held.planes, variant)
     there = ~np.isnan(one).any(1)
     told = bool(there.any())
     if told:
         lost = one - other
     else:
-        lost = 1 - np.array([_overlap(fp32.mask(i), int8.mask(i)) for i in range(len(held.planes))])
+        lost = 1 - np.array([_overlap(fp32.mask(i), variant.mask(i)) for i in range(len(held.planes))])
     tags = held.planes.table.tags
     found = {
         name: mean_interval(lost[:, k], tags, resamples=held.resamples, seed=held.seed)
@@ -197,7 +201,7 @@ def _dice(held: Held, fp32: Answers, int8: Answers) -> dict[str, Any]:
         # The bound lies above the whole interval: not only met here, but shown.
         "shown": {name: bool(interval.high <= held.bounds.dice) for name, interval in intervals.items()},
         "fp32": _means(one) if told else None,
-        "int8": _means(other) if told else None,
+        variant.info.precision: _means(other) if told else None,
     }
 
 
@@ -221,10 +225,12 @@ def _overlap(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> list[f
     return [1.0 if total == 0 else float(2 * part / total) for part, total in zip(both, sums, strict=True)]
 
 
-def _flips(held: Held, name: str, thresholds: Sequence[float | None], fp32: Answers, int8: Answers) -> dict[str, Any]:
+def _flips(
+    held: Held, name: str, thresholds: Sequence[float | None], fp32: Answers, variant: Answers
+) -> dict[str, Any]:
     known = [c for c, value in enumerate(thresholds) if value is not None]
     limits = np.array([thresholds[c] for c in known], np.float64)
-    one, other = fp32.logits[:, known].astype(float), int8.logits[:, known].astype(float)
+    one, other = fp32.logits[:, known].astype(float), variant.logits[:, known].astype(float)
     flipped = (one >= limits) != (other >= limits)
     listed = [
         {

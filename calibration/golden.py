@@ -18,7 +18,7 @@ __all__ = ["golden"]
 
 IMAGES = 2
 MARGIN = 2.0
-"""Another processor may round INT8 otherwise, by as much again as what was measured here."""
+"""Another processor may round INT8 and bfloat16 otherwise, by as much again as what was measured here."""
 SLACK = 10.0
 """Of fp32's bound at export: it was kept on one kind of processor."""
 
@@ -26,11 +26,15 @@ Array = npt.NDArray[np.float32]
 
 
 def golden(
-    fp32: GraphFile, int8: GraphFile | None, int8_engines: Sequence[str]
+    fp32: GraphFile, variants: Sequence[tuple[GraphFile, Sequence[str]]]
 ) -> tuple[dict[str, bytes], dict[str, dict[str, float]]]:
     """The files `golden_*.npy`, and the tolerance by precision and output.
 
-    INT8 may be off by twice what was measured over its engines, never by less than fp32.
+    A variant may be off by twice what was measured over its engines, never by less than fp32.
+
+    Args:
+        fp32: the graph.
+        variants: what else was judged to be run, each with the engines that passed.
 
     Raises:
         EngineError: an engine cannot run a graph.
@@ -39,12 +43,13 @@ def golden(
     wanted = _run(fp32, ENGINES[0], image)
     bounds = BOUNDS["fp32"].outputs
     tolerance = {"fp32": {name: SLACK * bounds.get(name, bounds["heatmaps"]) for name in fp32.outputs}}
-    if int8 is not None:
+    for variant, engines in variants:
         off = dict.fromkeys(fp32.outputs, 0.0)
-        for engine in int8_engines:
-            given = _run(int8, engine, image)
+        for engine in engines:
+            given = _run(variant, engine, image)
             off = {name: max(off[name], float(np.abs(given[name] - wanted[name]).max())) for name in off}
-        tolerance["int8"] = {name: max(_up(MARGIN * value), tolerance["fp32"][name]) for name, value in off.items()}
+        bounds_of = tolerance["fp32"]
+        tolerance[variant.precision] = {name: max(_up(MARGIN * off[name]), bounds_of[name]) for name in off}
     files = {"golden_image.npy": _npy(image)} | {f"golden_{name}.npy": _npy(value) for name, value in wanted.items()}
     return files, tolerance
 

@@ -76,25 +76,26 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def compare_gates(
-    fp32: Array | None, int8: Array | None, limits: Sequence[float], hashes: Sequence[str]
+    fp32: Array | None, variant: Array | None, limits: Sequence[float], hashes: Sequence[str], kind: str
 ) -> dict[str, Any] | None:
-    """INT8's answers beside fp32's: the largest difference of a probability, and which decisions flip.
+    """A variant's answers beside fp32's: the largest difference of a probability, and which decisions flip.
 
     Args:
         fp32: logits [N, 3]; None where the graph has no gate.
-        int8: the same of the variant.
+        variant: the same of the variant.
         limits: the three thresholds.
         hashes: of the images.
+        kind: the variant's precision, under whose name its answers stand.
 
     Returns:
         None without a gate.
     """
-    if fp32 is None or int8 is None:
+    if fp32 is None or variant is None:
         return None
-    one, other = (1 / (1 + np.exp(-logits.astype(np.float64))) for logits in (fp32, int8))
+    one, other = (1 / (1 + np.exp(-logits.astype(np.float64))) for logits in (fp32, variant))
     flipped = (one >= np.array(limits)) != (other >= np.array(limits))
     listed = [
-        {"image": hashes[i], "question": QUESTIONS[k], "fp32": float(one[i, k]), "int8": float(other[i, k])}
+        {"image": hashes[i], "question": QUESTIONS[k], "fp32": float(one[i, k]), kind: float(other[i, k])}
         for i, k in np.argwhere(flipped).tolist()
     ]
     return {

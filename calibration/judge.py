@@ -19,9 +19,14 @@ from cxredge.engines.machine import cpu_identity
 from cxredge.errors import EngineError
 from export.graphfile import GraphFile
 
-__all__ = ["Judge", "latency"]
+__all__ = ["Judge", "in_bfloat16", "latency"]
 
 ROUNDS = 30
+
+
+def in_bfloat16(fp32: GraphFile) -> GraphFile:
+    """The same graph, to be run in bfloat16."""
+    return dataclasses.replace(fp32, precision="bf16")
 
 
 @dataclass(slots=True)
@@ -63,12 +68,12 @@ class Judge:
         return self._answers[engine]
 
     def judge(
-        self, int8: GraphFile, *, rounds: int = ROUNDS, intervals: bool = True, bounds: Bounds | None = None
+        self, variant: GraphFile, *, rounds: int = ROUNDS, intervals: bool = True, bounds: Bounds | None = None
     ) -> dict[str, Any]:
         """The report `cxredge.gate/1`: `passed` is true where all engines pass, `engines_passed` names those that do.
 
         Args:
-            int8: the variant.
+            variant: an INT8 graph, or the fp32 graph as `in_bfloat16` gives it.
             rounds: of the latency measurement; 0 leaves it out.
             intervals: whether drops get theirs; the verdict needs none.
             bounds: in place of the judge's own.
@@ -82,15 +87,16 @@ class Judge:
             told, without = points_of(self.planes, first)
         bounds = bounds or self.bounds
         held = Held(self.planes, told, self.resamples if intervals else 0, 0, bounds, self.gate_limits)
-        rows = [self._row(int8, engine, held, rounds) for engine in self.engines]
+        rows = [self._row(variant, engine, held, rounds) for engine in self.engines]
         passed = [row["engine"] for row in rows if row["passed"]]
         return {
             "schema": SCHEMA,
             "method": self.fp32.metadata.get("method"),
             "fp32_sha256": self.fp32.sha256,
-            "int8_sha256": int8.sha256,
-            "float_layers": int8.metadata.get("float_layers", []),
-            "bytes": {"fp32": len(self.fp32.data), "int8": len(int8.data)},
+            "precision": variant.precision,
+            f"{variant.precision}_sha256": variant.sha256,
+            "float_layers": variant.metadata.get("float_layers", []),
+            "bytes": {"fp32": len(self.fp32.data), variant.precision: len(variant.data)},
             "cases": self._cases(),
             "points": {name: list(values) for name, values in told.items()},
             "without_points": without,
@@ -112,11 +118,11 @@ class Judge:
             "patients": len(set(table.tags)),
         }
 
-    def _row(self, int8: GraphFile, engine: str, held: Held, rounds: int) -> dict[str, Any]:
+    def _row(self, variant: GraphFile, engine: str, held: Held, rounds: int) -> dict[str, Any]:
         fp32 = self.reference(engine)
-        self.say(f"int8 on {engine}")
+        self.say(f"{variant.precision} on {engine}")
         try:
-            given = answer(int8, engine, self.planes, limit_seconds=self.limit_seconds)
+            given = answer(variant, engine, self.planes, limit_seconds=self.limit_seconds)
         except EngineError as error:
             return {
                 "engine": engine,
@@ -127,19 +133,20 @@ class Judge:
             }
         row = compare(held, fp32, given)
         if rounds:
-            row["latency"] = latency(self.fp32, int8, engine, self.planes, rounds, self.limit_seconds)
+            row["latency"] = latency(self.fp32, variant, engine, self.planes, rounds, self.limit_seconds)
         return row
 
 
 def latency(
-    fp32: GraphFile, int8: GraphFile, engine: str, planes: Planes, rounds: int, limit_seconds: float
+    fp32: GraphFile, variant: GraphFile, engine: str, planes: Planes, rounds: int, limit_seconds: float
 ) -> dict[str, Any]:
     """Milliseconds of one image, both graphs open at once and run in turn (A B A B); medians, and their ratio."""
     image = planes.batch(0)
-    with session(fp32, engine, image, limit_seconds) as one, session(int8, engine, image, limit_seconds) as other:
-        spent: Mapping[str, list[float]] = {"fp32": [], "int8": []}
+    with session(fp32, engine, image, limit_seconds) as one, session(variant, engine, image, limit_seconds) as other:
+        kind = variant.precision
+        spent: Mapping[str, list[float]] = {"fp32": [], kind: []}
         for _ in range(rounds):
-            for name, found in (("fp32", one), ("int8", other)):
+            for name, found in (("fp32", one), (kind, other)):
                 began = perf_counter()
                 found.session.run(image)
                 spent[name].append((perf_counter() - began) * 1e3)
@@ -147,8 +154,8 @@ def latency(
     medians = {name: _median(values) for name, values in spent.items()}
     return {
         "fp32_ms": medians["fp32"],
-        "int8_ms": medians["int8"],
-        "ratio": medians["fp32"] / medians["int8"],
+        f"{kind}_ms": medians[kind],
+        "ratio": medians["fp32"] / medians[kind],
         "rounds": rounds,
         "threads": threads,
     }

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calibration.reports import WORDS
 from cxredge.files import write_atomically
 from cxredge.result import LABELS, display_name
 
@@ -33,7 +34,9 @@ def plot_gate(report: Mapping[str, Any], path: Path) -> None:
 
     rows = [row for row in report["engines"] if "auroc" in row]
     figure = Figure(figsize=(5.2 * max(1, len(rows)), 5), layout="constrained")
-    figure.suptitle(f"INT8 of {report['method']}: AUROC drop against fp32", fontsize=11)
+    figure.suptitle(
+        f"{WORDS[report.get('precision', 'int8')]} of {report['method']}: AUROC drop against fp32", fontsize=11
+    )
     for place, row in enumerate(rows):
         axes = figure.add_subplot(1, len(rows), place + 1)
         axes.set_title(f"{row['engine']}: {'passed' if row['passed'] else 'FAILED'}", fontsize=10)

@@ -11,7 +11,10 @@ from cxredge.files import write_atomically
 from cxredge.operating_points import LEAST
 from cxredge.result import display_name
 
-__all__ = ["gate_report", "quantise_report", "table", "write_gate"]
+__all__ = ["WORDS", "gate_report", "quantise_report", "table", "write_gate"]
+
+WORDS = {"int8": "INT8", "bf16": "bfloat16"}
+"""What the gate judges, for people."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -32,51 +35,67 @@ def write_gate(report: Mapping[str, Any], stem: Path) -> None:
 def gate_report(report: Mapping[str, Any]) -> str:
     """`cxredge.gate/1` as Markdown."""
     cases = report["cases"]
-    names = ", ".join(report["float_layers"]) or "none"
+    kind = report.get("precision", "int8")
     head = (
         f"{cases['images']} held-out images of {cases['patients']} patients (table `{cases['table_sha256'][:12]}`, "
-        f"{cases['refused']} refused). fp32 `{report['fp32_sha256'][:12]}`, INT8 `{report['int8_sha256'][:12]}`. "
-        f"File: {report['bytes']['fp32'] / 1e6:.2f} MB to {report['bytes']['int8'] / 1e6:.2f} MB. "
-        f"Layers in float: {names}. Processor: {report['machine']['processor']}."
+        f"{cases['refused']} refused). fp32 `{report['fp32_sha256'][:12]}`{_made(report)} "
+        f"Processor: {report['machine']['processor']}."
     )
-    parts = [f"# INT8 gate of {report['method']}: {'passed' if report['passed'] else 'FAILED'}", head]
+    parts = [f"# {WORDS[kind]} gate of {report['method']}: {'passed' if report['passed'] else 'FAILED'}", head]
     for row in report["engines"]:
-        parts += _engine(row, report["bounds"])
+        parts += _engine(row, report["bounds"], kind)
     if report["without_points"]:
         lines = [[name, why] for name, why in report["without_points"].items()]
         parts += ["## Without an operating point", table(["Disease, point", "Why"], lines)]
     return "\n\n".join(parts) + "\n"
 
 
-def _engine(row: Mapping[str, Any], bounds: Mapping[str, float]) -> list[str]:
+def _made(report: Mapping[str, Any]) -> str:
+    """How the variant was made: another graph, or the same one."""
+    if "int8_sha256" not in report:
+        return ", run in bfloat16."
+    names = ", ".join(report["float_layers"]) or "none"
+    return (
+        f", INT8 `{report['int8_sha256'][:12]}`. File: {report['bytes']['fp32'] / 1e6:.2f} MB to "
+        f"{report['bytes']['int8'] / 1e6:.2f} MB. Layers in float: {names}."
+    )
+
+
+def _engine(row: Mapping[str, Any], bounds: Mapping[str, float], kind: str) -> list[str]:
     parts = [f"## {row['engine']} {row['version']}: {'passed' if row['passed'] else 'FAILED'}"]
     if row["reasons"]:
         parts.append("\n".join(f"- {reason}" for reason in row["reasons"]))
     if "auroc" not in row:  # it could not run
         return parts
-    return [*parts, _aurocs(row, bounds), _masks(row, bounds), _flips(row, bounds), _rest(row, bounds)]
+    return [
+        *parts,
+        _aurocs(row, bounds, kind),
+        _masks(row, bounds, kind),
+        _flips(row, bounds),
+        _rest(row, bounds, kind),
+    ]
 
 
-def _aurocs(row: Mapping[str, Any], bounds: Mapping[str, float]) -> str:
+def _aurocs(row: Mapping[str, Any], bounds: Mapping[str, float], kind: str) -> str:
     lines = [
-        [display_name(label) + ("" if found["gates"] else " (told only)"), *_drop(found)]
+        [display_name(label) + ("" if found["gates"] else " (told only)"), *_drop(found, kind)]
         for label, found in row["auroc"].items()
     ]
     if row["mean_auroc"]:
-        lines.append(["Mean", *_drop(row["mean_auroc"])])
+        lines.append(["Mean", *_drop(row["mean_auroc"], kind)])
     said = (
         f"A disease may drop by {bounds['auroc']:g}, the mean by {bounds['mean_auroc']:g}; one with fewer than {LEAST} "
         "positives or negatives is told only. `Shown`: the whole 95 % interval (paired bootstrap over patients) lies "
         "below that; with few positives it cannot."
     )
-    return table(["AUROC", "fp32", "INT8", "Drop", "95 %", "Shown"], lines) + f"\n\n{said}"
+    return table(["AUROC", "fp32", WORDS[kind], "Drop", "95 %", "Shown"], lines) + f"\n\n{said}"
 
 
-def _drop(found: Mapping[str, Any]) -> list[str]:
+def _drop(found: Mapping[str, Any], kind: str) -> list[str]:
     drop = found["drop"]
     return [
         f"{found['fp32']:.4f}",
-        f"{found['int8']:.4f}",
+        f"{found[kind]:.4f}",
         f"{drop['value']:+.4f}",
         _ends(drop),
         "yes" if found["shown"] else "no",
@@ -87,16 +106,16 @@ def _ends(interval: Mapping[str, float | None]) -> str:
     return "not known" if interval["low"] is None else f"{interval['low']:+.4f} to {interval['high']:+.4f}"
 
 
-def _masks(row: Mapping[str, Any], bounds: Mapping[str, float]) -> str:
+def _masks(row: Mapping[str, Any], bounds: Mapping[str, float], kind: str) -> str:
     dice = row["dice"]
     against = "true masks" if dice["against"] == "truth" else "fp32's own masks (the cases have no true ones)"
     lines = []
     for name, drop in dice["drop"].items():
-        both = [f"{dice[which][name]:.4f}" if dice[which] else "" for which in ("fp32", "int8")]
+        both = [f"{dice[which][name]:.4f}" if dice[which] else "" for which in ("fp32", kind)]
         shown = "yes" if dice["shown"][name] else "no"
         lines.append([name.replace("_", " "), *both, f"{drop:+.4f}", _ends(dice["interval"][name]), shown])
     said = f"Against {against}, {dice['images']} images; a drop of {bounds['dice']:g} is allowed."
-    return table(["Dice", "fp32", "INT8", "Drop", "95 %", "Shown"], lines) + f"\n\n{said}"
+    return table(["Dice", "fp32", WORDS[kind], "Drop", "95 %", "Shown"], lines) + f"\n\n{said}"
 
 
 def _flips(row: Mapping[str, Any], bounds: Mapping[str, float]) -> str:
@@ -105,7 +124,7 @@ def _flips(row: Mapping[str, Any], bounds: Mapping[str, float]) -> str:
     return table(["Operating point", "Decisions", "Flipped", "Share"], lines) + f"\n\n{said}"
 
 
-def _rest(row: Mapping[str, Any], bounds: Mapping[str, float]) -> str:
+def _rest(row: Mapping[str, Any], bounds: Mapping[str, float], kind: str) -> str:
     maps = row["heatmaps"]
     told = (
         "no heat map varies"
@@ -122,8 +141,8 @@ def _rest(row: Mapping[str, Any], bounds: Mapping[str, float]) -> str:
     if "latency" in row:
         spent = row["latency"]
         said += (
-            f" One image: fp32 {spent['fp32_ms']:.2f} ms, INT8 {spent['int8_ms']:.2f} ms, {spent['ratio']:.2f} times "
-            f"as fast (same engine, in turn, medians of {spent['rounds']} rounds)."
+            f" One image: fp32 {spent['fp32_ms']:.2f} ms, {WORDS[kind]} {spent[f'{kind}_ms']:.2f} ms, "
+            f"{spent['ratio']:.2f} times as fast (same engine, in turn, medians of {spent['rounds']} rounds)."
         )
     return said
 

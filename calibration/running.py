@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -10,15 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.planes import Planes
+from cxredge.engines import catalog
 from cxredge.engines.base import EngineInfo, Job
 from export.answers import Opened, opened
 from export.graphfile import GraphFile
 
-__all__ = ["ENGINES", "Answers", "answer", "session"]
+__all__ = ["ENGINES", "Answers", "answer", "session", "with_bfloat16"]
 
 ENGINES = ("onnxruntime", "openvino")
 
 Array = npt.NDArray[np.float32]
+
+
+def with_bfloat16(engines: Sequence[str] = ENGINES) -> tuple[str, ...]:
+    """Those that compute it natively on this processor."""
+    return tuple(name for name in engines if "bf16" in catalog.require(name).precisions("cpu"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,10 +12,11 @@ from calibration.card import model_card
 from calibration.errors import CalibrationError, Problem
 from calibration.golden import golden
 from calibration.input_gate import QUESTIONS, read_input_gate, sealed
+from calibration.judge import in_bfloat16
 from calibration.reports import gate_report
 from calibration.threshold_report import threshold_report
 from calibration.thresholds import read_thresholds
-from cxredge.bundle import open_bundle, write_bundle
+from cxredge.bundle import BF16_GATE, open_bundle, write_bundle
 from cxredge.result import LABELS
 from export.graphfile import GraphFile
 
@@ -43,6 +44,7 @@ class Parts:
         allow_unsupported: a disease without a threshold gets one half, said to be unmeasured; else it is refused.
         private: data whose makers do not let weights be given away are accepted.
         input_gate: the file of the input gate's thresholds; needed where the graph has that output.
+        bf16_gate: the file of the gate report of `fp32` run in bfloat16; None never runs it so.
     """
 
     fp32: GraphFile
@@ -59,6 +61,7 @@ class Parts:
     allow_unsupported: bool = False
     private: bool = False
     input_gate: Path | None = None
+    bf16_gate: Path | None = None
 
 
 def seal(parts: Parts, out: Path) -> str:
@@ -70,16 +73,18 @@ def seal(parts: Parts, out: Path) -> str:
         CalibrationError: SEAL, GATE: the parts do not belong together, the gate was not passed, or data forbid it.
         BundleError, UsageError: as `cxredge.bundle.write_bundle`.
     """
-    gate = _gate(parts)
+    gate, bf16 = _gate(parts), _bf16_gate(parts)
     told = read_thresholds(parts.thresholds)
     _same_graph(parts.int8 or parts.fp32, told)
     own = _own_thresholds(parts, told)
     asked = read_input_gate(parts.input_gate, parts.fp32)
     sources = _sources(parts)
     engines = tuple(gate["engines_passed"]) if gate else ()
-    files, tolerance = golden(parts.fp32, parts.int8, engines)
+    variants = [] if parts.int8 is None else [(parts.int8, engines)]
+    variants += [] if bf16 is None else [(in_bfloat16(parts.fp32), tuple(bf16["engines_passed"]))]
+    files, tolerance = golden(parts.fp32, variants)
     findings = _findings(parts, told)
-    files |= _files(parts, gate, told, sources, asked)
+    files |= _files(parts, gate, told, sources, asked, bf16)
     manifest = _manifest(parts, findings, tolerance, engines, gate is not None)
     if own is not None:
         manifest["findings_by_precision"] = {"fp32": _findings(parts, own)}
@@ -96,16 +101,33 @@ def _gate(parts: Parts) -> dict[str, Any] | None:
         return None
     if parts.gate is None:
         raise CalibrationError(Problem.SEAL, "an INT8 graph is sealed with its gate report only: --gate gate.json")
-    try:
-        report = dict(json.loads(parts.gate.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        report = {}
-    if report.get("schema") != GATE_SCHEMA:
-        raise CalibrationError(Problem.SEAL, f"{parts.gate} is no gate report")
-    if (report["fp32_sha256"], report["int8_sha256"]) != (parts.fp32.sha256, parts.int8.sha256):
+    report = _read_gate(parts.gate)
+    if (report["fp32_sha256"], report.get("int8_sha256")) != (parts.fp32.sha256, parts.int8.sha256):
         raise CalibrationError(Problem.SEAL, f"{parts.gate} is of other graphs")
     if report["passed"] is not True:
         raise CalibrationError(Problem.GATE, "the INT8 graph did not pass its gate: it is not sealed")
+    return report
+
+
+def _bf16_gate(parts: Parts) -> dict[str, Any] | None:
+    """The gate report of bfloat16, where there is one: passed, and of this graph."""
+    if parts.bf16_gate is None:
+        return None
+    report = _read_gate(parts.bf16_gate)
+    if (report["fp32_sha256"], report.get("bf16_sha256")) != (parts.fp32.sha256, parts.fp32.sha256):
+        raise CalibrationError(Problem.SEAL, f"{parts.bf16_gate} is not of this graph in bfloat16: `gate FP32 --bf16`")
+    if report["passed"] is not True:
+        raise CalibrationError(Problem.GATE, "bfloat16 did not pass its gate: it is not sealed")
+    return report
+
+
+def _read_gate(path: Path) -> dict[str, Any]:
+    try:
+        report = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        report = {}
+    if report.get("schema") != GATE_SCHEMA:
+        raise CalibrationError(Problem.SEAL, f"{path} is no gate report")
     return report
 
 
@@ -201,14 +223,17 @@ def _files(
     told: Mapping[str, Any],
     sources: list[dict[str, Any]],
     asked: dict[str, Any] | None,
+    bf16: Mapping[str, Any] | None,
 ) -> dict[str, bytes]:
     files = {
         "fp32.onnx": parts.fp32.data,
         "thresholds.json": _json(told),
         "thresholds.md": threshold_report(told).encode(),
         "sources.json": _json(sources),
-        "model_card.md": model_card(parts, told, gate, sources, asked).encode(),
+        "model_card.md": model_card(parts, told, gate, sources, asked, bf16).encode(),
     }
+    if bf16 is not None:
+        files |= {BF16_GATE: _json(bf16), "gate_bf16.md": gate_report(bf16).encode()}
     if asked is not None:
         files["input_gate.json"] = _json(sealed(asked))
     if parts.int8 is not None and gate is not None:
@@ -217,7 +242,8 @@ def _files(
 
 
 def _json(tree: object) -> bytes:
-    return (json.dumps(tree, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    # In the order that it was made in, which reports keep: a bundle made of another's parts reads alike.
+    return (json.dumps(tree, indent=1, allow_nan=False) + "\n").encode()
 
 
 def _manifest(

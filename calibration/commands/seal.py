@@ -18,6 +18,7 @@ __all__ = ["seal"]
 @click.option("--fp32", required=True, type=FILE, help="The graph.")
 @click.option("--int8", type=FILE, help="Its INT8 variant.")
 @click.option("--gate", type=FILE, help="gate.json of the INT8 variant.")
+@click.option("--bf16-gate", type=FILE, help="Report of `gate FP32 --bf16`: fp32 may then be run in bfloat16 too.")
 @click.option("--input-gate", type=FILE, help="input_gate.json of the checkpoint, where the graph has a gate.")
 @click.option(
     "--thresholds",

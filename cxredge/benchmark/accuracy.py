@@ -6,30 +6,32 @@ import json
 from typing import Any
 
 from cxredge.benchmark.record import Accuracy, Combination
-from cxredge.bundle import Bundle
+from cxredge.bundle import BF16_GATE, Bundle
 
-__all__ = ["accuracy_of", "read_gate_report"]
-
-
-def read_gate_report(bundle: Bundle) -> dict[str, Any] | None:
-    """The report that the INT8 graph was sealed with; None where the bundle holds none."""
-    name = bundle.manifest.gate_report
-    if name is None:
-        return None
-    report = json.loads(bundle.read(name))
-    return report if isinstance(report, dict) else None
+__all__ = ["accuracy_of", "read_gate_reports"]
 
 
-def accuracy_of(report: dict[str, Any] | None, combination: Combination) -> tuple[Accuracy | None, str]:
+Reports = dict[str, dict[str, Any]]
+"""Gate reports, by the precision that each compared with fp32."""
+
+
+def read_gate_reports(bundle: Bundle) -> Reports:
+    """The reports that the bundle was sealed with."""
+    names = {"int8": bundle.manifest.gate_report, "bf16": BF16_GATE if BF16_GATE in bundle.manifest.files else None}
+    read = {precision: json.loads(bundle.read(name)) for precision, name in names.items() if name is not None}
+    return {precision: report for precision, report in read.items() if isinstance(report, dict)}
+
+
+def accuracy_of(reports: Reports, combination: Combination) -> tuple[Accuracy | None, str]:
     """The accuracy of one combination, or why it is not known.
 
-    INT8 was compared with fp32 engine by engine. What runs the fp32 graph otherwise (bf16) or another graph (fp16)
-    was not, and is not given fp32's figure.
+    A precision was compared with fp32 engine by engine. One that was not is not given fp32's figure.
     """
-    if report is None:
+    if not reports:
         return None, "the bundle has no gate report"
-    if combination.precision not in ("fp32", "int8"):
-        return None, f"the gate report does not compare {combination.precision}"
+    report = next(iter(reports.values())) if combination.precision == "fp32" else reports.get(combination.precision)
+    if report is None:
+        return None, f"no gate report compares {combination.precision}"
     row = next((row for row in report.get("engines", []) if row.get("engine") == combination.engine), None)
     mean = (row or {}).get("mean_auroc")
     if not mean:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from cxredge.benchmark.accuracy import accuracy_of, read_gate_report
+from cxredge.benchmark.accuracy import Reports, accuracy_of, read_gate_reports
 from cxredge.benchmark.advice import advise, name_of
 from cxredge.benchmark.cold import spend
 from cxredge.benchmark.figures import spread
@@ -110,14 +110,14 @@ def run(
             # Looked at before anything is started, which would count as load.
             machine = describe_machine()
             plan = make_plan(asked, bundle)
-            gate = read_gate_report(bundle)
+            gates = read_gate_reports(bundle)
             about = BundleMeasured(
                 name=bundle.manifest.name,
                 version=bundle.manifest.version,
                 sha256=bundle.sha256,
                 method=bundle.manifest.method,
             )
-        runner = _Runner(bundle_path.resolve(), files, settings, folder, gate)
+        runner = _Runner(bundle_path.resolve(), files, settings, folder, gates)
         found = _measure_all(runner, plan.run, say)
     return Report(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -185,7 +185,7 @@ class _Runner:
     inputs: list[Path]
     settings: Settings
     folder: Path
-    gate: dict[str, Any] | None
+    gates: Reports
 
     def measure(self, asked: Combination) -> Result:
         """All of its figures.
@@ -198,7 +198,7 @@ class _Runner:
         told = self._warm(asked, cache)
         warm = self._cold(asked, [cache] * self.settings.cold_runs)
         ran = msgspec.convert(told["ran"], Combination)
-        accuracy, no_accuracy = accuracy_of(self.gate, ran)
+        accuracy, no_accuracy = accuracy_of(self.gates, ran)
         return msgspec.convert(
             {
                 **{name: value for name, value in told.items() if name not in ("ok", "ran")},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from cxredge.bundle.golden import Golden
 from cxredge.bundle.manifest import (
+    BF16_GATE,
     GRAPH_PRECISIONS,
     SCHEMA,
     Calibration,
@@ -28,6 +29,7 @@ from cxredge.bundle.reader import Bundle, GraphFile, open_bundle, verify
 from cxredge.bundle.writer import write_bundle
 
 __all__ = [
+    "BF16_GATE",
     "GRAPH_PRECISIONS",
     "SCHEMA",
     "BaselineSpec",

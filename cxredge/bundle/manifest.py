@@ -45,6 +45,8 @@ __all__ = [
 
 SCHEMA = "cxredge.bundle/1"
 MANIFEST_NAME = "manifest.json"
+BF16_GATE = "gate_bf16.json"
+"""How running the fp32 graph in bfloat16 compares with it; there where a bundle was sealed for that."""
 MAX_MANIFEST_BYTES = 4 << 20
 
 GraphPrecision = Literal["fp32", "fp16", "int8"]

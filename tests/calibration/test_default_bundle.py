@@ -12,6 +12,12 @@ from calibration import default_bundle
 from calibration.default_bundle import Step, closing, make_bundle, steps
 from calibration.errors import CalibrationError
 
+
+@pytest.fixture(autouse=True)
+def _a_processor_with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(default_bundle, "with_bfloat16", lambda: ("openvino",))
+
+
 GROUPS = {"training": "training.cli", "export": "export.cli", "calibration": "calibration.cli"}
 
 
@@ -34,6 +40,8 @@ def test_every_command_is_taken_as_it_is_given(tmp_path: Path) -> None:
         (data / folder).mkdir(parents=True)
     (out / "int8").mkdir(parents=True)
     (out / "int8" / "int8.onnx").touch()  # so that it is sealed too
+    (out / "bf16").mkdir()
+    (out / "bf16" / "gate.json").write_text('{"passed": true}', encoding="utf-8")
     for step in all_steps(data, out):
         for word in step.command:  # files that an earlier step leaves
             if word.startswith(str(out)) and Path(word).suffix and not Path(word).exists():
@@ -59,7 +67,7 @@ class Bench:
                 step.refusal.write_text("{}", encoding="utf-8")
             return 1
         step.product.parent.mkdir(parents=True, exist_ok=True)
-        step.product.write_text("made", encoding="utf-8")
+        step.product.write_text('{"passed": true}', encoding="utf-8")
         for report in ("report.md", "input_gate.md"):
             (step.product.parent / report).write_text("# A report\n", encoding="utf-8")
         return 0
@@ -76,7 +84,8 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(default_bundle, "_call", mended)
     assert make_bundle(data, out, lambda _line: None).exists()
     assert not set(mended.ran) & (set(broken.ran) - {"export"})
-    assert mended.ran[0] == "export" and mended.ran[-1] == "seal"
+    assert mended.ran[0] == "export" and mended.ran[-1] == "seal" and "bfloat16" in mended.ran
+    assert "--bf16-gate" in closing(out, out / "default.cxr")[-1].command
 
 
 def test_without_an_int8_graph_that_passes_the_float_graph_is_sealed_alone(
@@ -93,3 +102,16 @@ def test_without_an_int8_graph_that_passes_the_float_graph_is_sealed_alone(
     assert "scores of int8" not in bench.ran and "scores of fp32" in bench.ran
     seal = closing(out, out / "default.cxr")[-1]
     assert "--int8" not in seal.command
+
+
+def test_bfloat16_that_did_not_pass_or_is_not_computed_here_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for out, refused in ((tmp_path / "refused", "bfloat16"), (tmp_path / "without", "")):
+        if not refused:
+            monkeypatch.setattr(default_bundle, "with_bfloat16", lambda: ())
+        bench = Bench(out, tmp_path / "data", refused=refused)
+        monkeypatch.setattr(default_bundle, "_call", bench)
+        make_bundle(tmp_path / "data", out, lambda _line: None)
+        assert ("bfloat16" in bench.ran) == bool(refused)
+        assert "--bf16-gate" not in closing(out, out / "default.cxr")[-1].command

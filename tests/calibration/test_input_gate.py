@@ -98,7 +98,7 @@ def test_flips_at_its_thresholds_are_told_and_too_many_refuse(tmp_path: Path) ->
     row = compare(case, answers(case, gate), answers(case, moved))
     assert row["reasons"] == ["5 of 300 decisions of the input gate flip, 1% is allowed"]
     assert compare(case, answers(case, None), answers(case, None))["input_gate"] is None
-    assert compare_gates(gate, gate, HALF, [""] * 100)["flipped"] == 0  # type: ignore[index]
+    assert compare_gates(gate, gate, HALF, [""] * 100, "int8")["flipped"] == 0  # type: ignore[index]
 
 
 def test_scores_keep_its_logits(tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ import numpy as np
 import onnx
 import pytest
 
+import cxredge
 from calibration import cli
 from calibration.cases import patient_tag, read_table
 from calibration.layers import SWITCHES, layers_of, switchboard, units_of
 from calibration.planes import geometry_of, prepare
 from calibration.quantise import quantise
+from calibration.running import with_bfloat16
 from calibration.scores import read_scores
 from calibration.thresholds import How, derive
 from cxredge.bundle import open_bundle, verify
@@ -79,6 +81,53 @@ def test_the_gate_passed_on_both_engines_and_tells_what_it_saw(world: World, mad
     assert any(not layer["float"] and layer["weighted"] for layer in quantised["layers"])
     assert (made / "gate.png").read_bytes().startswith(b"\x89PNG")
     assert not list((made / "work").rglob("planes.npy"))  # patients' images do not stay
+
+
+def test_bfloat16_is_judged_sealed_and_run_where_it_is_computed(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Elsewhere the command says so: nothing is compared that would only be float32 under another name."""
+    words = ["gate", world.graph.path, "--bf16", "--data", world.judged, "--out", tmp_path / "bf16"]
+    words += ["--rounds", 4, "--resamples", 20]
+    if not with_bfloat16():
+        assert run(*words) == 2
+        assert "computes bfloat16 on this processor" in capsys.readouterr().err
+        return
+    # A random network's decisions hang on little: it may not pass, and then it is not sealed.
+    code, report = run(*words), json.loads((tmp_path / "bf16.json").read_text())
+    row = report["engines"][0]
+    assert report["precision"] == "bf16" and report["passed"] == (code == 0)
+    assert report["bf16_sha256"] == report["fp32_sha256"] == world.graph.sha256 and row["engine"] == "openvino"
+    assert 0 < row["largest"]["logits"] < 1 and row["latency"]["bf16_ms"] > 0
+    assert "bfloat16 gate of" in (tmp_path / "bf16.md").read_text() and (tmp_path / "bf16.png").exists()
+    assert run("score", world.graph.path, "--data", world.judged, "--out", tmp_path / "fp32.npz") == 0
+    assert run("thresholds", tmp_path / "fp32.npz", "--out", tmp_path / "thresholds", "--resamples", 20) == 0
+    seal = ["seal", "--fp32", world.graph.path, "--thresholds", tmp_path / "thresholds" / "thresholds.json"]
+    seal += ["--name", "narrow", "--version", "1", "--intended-use", USE, "--allow-unsupported"]
+    for passed in (False, True):
+        (tmp_path / "gate.json").write_text(json.dumps(report | {"passed": passed, "engines_passed": ["openvino"]}))
+        code = run(*seal, "--bf16-gate", tmp_path / "gate.json", "--out", tmp_path / f"{passed}.cxr")
+        assert (code == 0) == passed
+    with open_bundle(tmp_path / "True.cxr") as bundle:
+        assert bundle.precisions == ("fp32", "bf16") and {"gate_bf16.json", "gate_bf16.md"} <= set(
+            bundle.manifest.files
+        )
+        assert bundle.manifest.golden.tolerance["bf16"]["logits"] >= bundle.manifest.golden.tolerance["fp32"]["logits"]
+        assert "bfloat16: that passed the gate" in bundle.read("model_card.md").decode()
+    with cxredge.load(tmp_path / "True.cxr", engine="openvino", precision="bf16") as model:
+        assert model.predict(world.images[0]).status in ("ok", "abstained") and model.ran.precision == "bf16"
+
+
+def test_the_gate_judges_one_thing(
+    world: World, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variant in ([], [made / "int8.onnx", "--bf16"]):
+        assert run("gate", world.graph.path, *variant, "--data", world.judged, "--out", tmp_path / "no") == 2
+        assert "an INT8 graph, or FP32 with --bf16" in capsys.readouterr().err
+    words = ["seal", "--fp32", world.graph.path, "--bf16-gate", made / "gate.json", "--thresholds", made / "gate.json"]
+    words += ["--name", "narrow", "--version", "1", "--intended-use", USE, "--out", tmp_path / "no.cxr"]
+    assert run(*words) == 2
+    assert "is not of this graph in bfloat16" in capsys.readouterr().err
 
 
 def test_every_quantiser_is_one_that_tensorrt_takes(made: Path) -> None:
