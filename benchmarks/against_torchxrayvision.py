@@ -24,13 +24,13 @@ TARGETS = {"raw": 8.0, "jpeg_2000": 15.0, "jpeg_ls": 4.0, "rle": 7.0}
 
 
 def measure(
-    films: dict[str, Path], peer: _peer.Peer | None, rounds: int, engine: str, *, smoke: bool
+    films: dict[str, Path], peer: _peer.Peer | None, rounds: int, engine: str, precision: str, *, smoke: bool
 ) -> dict[str, Any]:
     """A row a film."""
     import cxredge
 
     rows: dict[str, Any] = {}
-    with cxredge.load(engine=engine) as model:
+    with cxredge.load(engine=engine, precision=precision) as model:
         print(f"cxredge on {model.ran.engine} {model.ran.precision}, {model.manifest.name} {model.manifest.version}")
         for name, film in films.items():
             ours = timed(lambda film=film: model.predict(film).to_json(), 15)
@@ -67,6 +67,7 @@ def main() -> None:
     """Measure and print."""
     parser = options(__doc__, rounds=5)
     parser.add_argument("--engine", default="auto", help="of ours")
+    parser.add_argument("--precision", default="auto", help="of ours")
     parser.add_argument("--only", default="", help="names of films, with commas")
     _peer.add_options(parser)
     asked = parser.parse_args()
@@ -74,7 +75,9 @@ def main() -> None:
     peer = _peer.find(asked)
     with tempfile.TemporaryDirectory() as folder:
         films = _films.write(Path(folder), *((600, 500) if asked.smoke else (3000, 2500)), names)
-        rows = measure(films, peer, 1 if asked.smoke else asked.rounds, asked.engine, smoke=asked.smoke)
+        rows = measure(
+            films, peer, 1 if asked.smoke else asked.rounds, asked.engine, asked.precision, smoke=asked.smoke
+        )
     finish(rows, asked, before)
 
 

@@ -5,8 +5,8 @@
 In turns, in one process, for each engine and each graph of the embedded bundle: a whole `predict` with its JSON text;
 the session's own call with input and outputs already in the engine's memory (`bound`); and the engine by its own API,
 on the same ONNX file with nothing of cxredge around it: onnxruntime's `run_with_iobinding` with default options,
-OpenVINO's `start_async` and `wait` on set tensors, compiled for latency, with float32 where the graph is not INT8. The
-overhead is the median of the rounds' ratios, less one. Afterwards
+OpenVINO's `start_async` and `wait` on set tensors, compiled for latency, with float32 where neither the graph is INT8
+nor bfloat16 is measured. The overhead is the median of the rounds' ratios, less one. Afterwards
 OpenVINO's `benchmark_app` runs the same file, where it is installed, to show that its figure is the bare call's.
 """
 
@@ -28,7 +28,7 @@ import numpy.typing as npt
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import _films
-from benchmarks._graphs import embedded_graphs
+from benchmarks._graphs import embedded_graphs, openvino_hint, runs_here
 from benchmarks._turns import IN_A_ROW, finish, in_turns, load, options, ratio, summary, timed, verdict
 from cxredge.engines.onnxruntime import library
 
@@ -36,7 +36,7 @@ AT_MOST = 0.40
 Array = npt.NDArray[np.float32]
 
 
-def plain_onnxruntime(graph: Path, image: Array) -> Callable[[], object]:
+def plain_onnxruntime(graph: Path, image: Array, precision: str) -> Callable[[], object]:  # noqa: ARG001 - its graph's
     """The engine by its own API, with its defaults."""
     ort = library()
 
@@ -48,11 +48,11 @@ def plain_onnxruntime(graph: Path, image: Array) -> Callable[[], object]:
     return lambda: session.run_with_iobinding(binding)
 
 
-def plain_openvino(graph: Path, image: Array) -> Callable[[], object]:
+def plain_openvino(graph: Path, image: Array, precision: str) -> Callable[[], object]:
     """The engine by its own API: what benchmark_app does with `-api sync`."""
     import openvino
 
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": openvino_hint(precision)}
     request = openvino.Core().compile_model(graph, "CPU", settings).create_infer_request()
     tensor = openvino.Tensor(image, shared_memory=True)
     request.set_tensor("image", tensor)
@@ -68,13 +68,13 @@ def plain_openvino(graph: Path, image: Array) -> Callable[[], object]:
 PLAIN = {"onnxruntime": plain_onnxruntime, "openvino": plain_openvino}
 
 
-def benchmark_app(graph: Path, side: int, seconds: int) -> float | None:
+def benchmark_app(graph: Path, precision: str, side: int, seconds: int) -> float | None:
     """The median milliseconds that OpenVINO's own tool tells; None where it is missing or fails."""
     tool = shutil.which("benchmark_app") or shutil.which("benchmark_app", path=sysconfig.get_path("scripts"))
     if tool is None:
         return None
     words = ["-m", str(graph), "-d", "CPU", "-hint", "latency", "-api", "sync", "-t", str(seconds)]
-    words += ["-infer_precision", "f32", "-shape", f"[1,1,{side},{side}]"]
+    words += ["-infer_precision", openvino_hint(precision), "-shape", f"[1,1,{side},{side}]"]
     done = subprocess.run([tool, *words], capture_output=True, text=True, check=False)
     found = re.search(r"Median:\s+([0-9.]+) ms", done.stdout)
     return float(found.group(1)) if found else None
@@ -89,7 +89,7 @@ def measure(engine: str, precision: str, film: Path, graph: Path, rounds: int) -
         sides = {
             "predict": timed(lambda: model.predict(film).to_json(), IN_A_ROW),
             "bare": timed(model.session.bound(image), IN_A_ROW),
-            "plain": timed(PLAIN[engine](graph, image), IN_A_ROW),
+            "plain": timed(PLAIN[engine](graph, image, precision), IN_A_ROW),
         }
         taken = in_turns(sides, rounds, warm_up=min(rounds, 5))
         threads = model.ran.threads
@@ -113,10 +113,12 @@ def main() -> None:
         film = _films.write(folder, *((600, 500) if asked.smoke else (3000, 2500)))["raw"]
         for engine in asked.engine or list(PLAIN):
             for precision, graph in graphs.items():
+                if not runs_here(engine, precision):
+                    continue
                 name = f"{engine} {precision}"
                 row = rows[name] = measure(engine, precision, film, graph, 3 if asked.smoke else asked.rounds)
                 if engine == "openvino":
-                    row["benchmark_app_ms"] = benchmark_app(graph, side, 1 if asked.smoke else 10)
+                    row["benchmark_app_ms"] = benchmark_app(graph, precision, side, 1 if asked.smoke else 10)
                 print(line(name, row, smoke=asked.smoke))
     finish(rows, asked, before)
 

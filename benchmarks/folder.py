@@ -25,7 +25,7 @@ import numpy.typing as npt
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import _films
-from benchmarks._graphs import embedded_graphs
+from benchmarks._graphs import embedded_graphs, openvino_hint, runs_here
 from benchmarks._turns import Side, finish, in_turns, load, options, ratio, summary, verdict
 from cxredge.engines.onnxruntime import library
 
@@ -33,7 +33,7 @@ AT_LEAST = 0.75
 Array = npt.NDArray[np.float32]
 
 
-def onnxruntime_limit(graph: Path, image: Array, count: int) -> dict[str, Side]:
+def onnxruntime_limit(graph: Path, image: Array, count: int, precision: str) -> dict[str, Side]:  # noqa: ARG001
     """One thread a run and a caller a core; and all threads for one caller."""
     ort = library()
 
@@ -54,11 +54,11 @@ def onnxruntime_limit(graph: Path, image: Array, count: int) -> dict[str, Side]:
     return {"limit, one thread a run": rate(1, os.cpu_count() or 1), "limit, one run at a time": rate(0, 1)}
 
 
-def openvino_limit(graph: Path, image: Array, count: int) -> dict[str, Side]:
+def openvino_limit(graph: Path, image: Array, count: int, precision: str) -> dict[str, Side]:
     """Streams as OpenVINO chooses them for throughput."""
     import openvino
 
-    settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
+    settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": openvino_hint(precision)}
     queue = openvino.AsyncInferQueue(openvino.Core().compile_model(graph, "CPU", settings))
 
     def once() -> float:
@@ -88,7 +88,7 @@ def measure(engine: str, precision: str, films: list[Path], graph: Path, rounds:
                 raise SystemExit(f"{len(films) - answered} films were not answered")
             return len(films) / (time.perf_counter() - began)
 
-        taken = in_turns({"ours": ours} | LIMITS[engine](graph, image, len(films)), rounds, warm_up=1)
+        taken = in_turns({"ours": ours} | LIMITS[engine](graph, image, len(films), precision), rounds, warm_up=1)
     rates = {name: summary(values) for name, values in taken.items()}
     limit = max((name for name in taken if name != "ours"), key=lambda name: rates[name]["median"])
     return {"images_a_second": rates, "limit": limit, "share": ratio(taken["ours"], taken[limit]) | {"least": AT_LEAST}}
@@ -110,6 +110,8 @@ def main() -> None:
         )
         for engine in asked.engine or list(LIMITS):
             for precision, graph in graphs.items():
+                if not runs_here(engine, precision):
+                    continue
                 name = f"{engine} {precision}"
                 row = rows[name] = measure(engine, precision, films, graph, 1 if asked.smoke else asked.rounds)
                 print(line(name, row, smoke=asked.smoke))
