@@ -19,8 +19,6 @@ ENGINES: dict[str, str] = {
 }
 """Each engine's module. The order settles ties of a measurement."""
 
-_LOST = "it was at work before this process was forked"
-
 
 def module_name(name: str) -> str:
     """The module of an engine.
@@ -48,12 +46,10 @@ def require(name: str) -> Engine:
     Raises:
         EngineError: ENGINE_UNKNOWN, ENGINE_FORKED, or ENGINE_MISSING with what to install.
     """
-    found = engine(name)
-    if forks.lost(name):
-        raise EngineError(Code.ENGINE_FORKED, f"{name}: {_LOST}")
-    state = found.availability()
+    found, state = engine(name), _state(name)
     if not state.ok:
-        raise EngineError(Code.ENGINE_MISSING, f"{state.reason}; {state.install}")
+        code = Code.ENGINE_FORKED if forks.lost(name) else Code.ENGINE_MISSING
+        raise EngineError(code, f"{state.reason}; {state.install}")
     return found
 
 
@@ -64,4 +60,7 @@ def availability() -> dict[str, Availability]:
 
 def _state(name: str) -> Availability:
     state = engine(name).availability()
-    return replace(state, ok=False, reason=f"{name}: {_LOST}") if state.ok and forks.lost(name) else state
+    if not (state.ok and forks.lost(name)):
+        return state
+    reason = f"{name} was at work before this process was forked"
+    return replace(state, ok=False, reason=reason, install="load it in a process that was started by 'spawn'")
