@@ -1,6 +1,6 @@
 """Warm, from a file to its answer: cxredge with the embedded bundle, against torchxrayvision's documented path.
 
-    python benchmarks/against_torchxrayvision.py --peer-python PYTHON --peer-script SCRIPT [--rounds N] [--json FILE]
+    python benchmarks/against_torchxrayvision.py --peer-python PYTHON --peer-script SCRIPT [--json FILE]
 
 A raw, JPEG 2000 lossless, JPEG-LS and RLE film of 3000 x 2500. Ours: DICOM file -> outlines of lungs and heart, 14
 calibrated findings, JSON text. Theirs: DICOM file -> 14 scores of a DenseNet-121 at 224, eager torch. Each turn starts

@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float32]
 
 
 def with_bfloat16(engines: Sequence[str] = ENGINES) -> tuple[str, ...]:
-    """Those that compute it natively on this processor."""
+    """Those that offer it on this processor: OpenVINO from AVX-512 on, where it may be no faster than float32."""
     return tuple(name for name in engines if "bf16" in catalog.require(name).precisions("cpu"))
 
 

@@ -13,7 +13,7 @@ from calibration.errors import CalibrationError, Problem
 from calibration.golden import golden
 from calibration.input_gate import QUESTIONS, read_input_gate, sealed
 from calibration.judge import in_bfloat16
-from calibration.reports import gate_report
+from calibration.reports import WORDS, gate_report
 from calibration.threshold_report import threshold_report
 from calibration.thresholds import read_thresholds
 from cxredge.bundle import BF16_GATE, open_bundle, write_bundle
@@ -96,38 +96,32 @@ def seal(parts: Parts, out: Path) -> str:
 
 
 def _gate(parts: Parts) -> dict[str, Any] | None:
-    """The gate report, where there is an INT8 graph: passed, and of these two graphs."""
+    """The gate report of the INT8 graph, where there is one."""
     if parts.int8 is None:
         return None
     if parts.gate is None:
         raise CalibrationError(Problem.SEAL, "an INT8 graph is sealed with its gate report only: --gate gate.json")
-    report = _read_gate(parts.gate)
-    if (report["fp32_sha256"], report.get("int8_sha256")) != (parts.fp32.sha256, parts.int8.sha256):
-        raise CalibrationError(Problem.SEAL, f"{parts.gate} is of other graphs")
-    if report["passed"] is not True:
-        raise CalibrationError(Problem.GATE, "the INT8 graph did not pass its gate: it is not sealed")
-    return report
+    return _passed(parts.gate, "int8", parts.fp32, parts.int8)
 
 
 def _bf16_gate(parts: Parts) -> dict[str, Any] | None:
-    """The gate report of bfloat16, where there is one: passed, and of this graph."""
-    if parts.bf16_gate is None:
-        return None
-    report = _read_gate(parts.bf16_gate)
-    if (report["fp32_sha256"], report.get("bf16_sha256")) != (parts.fp32.sha256, parts.fp32.sha256):
-        raise CalibrationError(Problem.SEAL, f"{parts.bf16_gate} is not of this graph in bfloat16: `gate FP32 --bf16`")
-    if report["passed"] is not True:
-        raise CalibrationError(Problem.GATE, "bfloat16 did not pass its gate: it is not sealed")
-    return report
+    """The gate report of the fp32 graph in bfloat16, where there is one."""
+    return None if parts.bf16_gate is None else _passed(parts.bf16_gate, "bf16", parts.fp32, parts.fp32)
 
 
-def _read_gate(path: Path) -> dict[str, Any]:
+def _passed(path: Path, precision: str, fp32: GraphFile, variant: GraphFile) -> dict[str, Any]:
+    """A gate report: of this precision and these two, and passed."""
     try:
         report = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         report = {}
     if report.get("schema") != GATE_SCHEMA:
         raise CalibrationError(Problem.SEAL, f"{path} is no gate report")
+    name = WORDS[precision]
+    if (report["fp32_sha256"], report.get(f"{precision}_sha256")) != (fp32.sha256, variant.sha256):
+        raise CalibrationError(Problem.SEAL, f"{path} is of other graphs, or not of {name}")
+    if report["passed"] is not True:
+        raise CalibrationError(Problem.GATE, f"{name} did not pass its gate: it is not sealed")
     return report
 
 

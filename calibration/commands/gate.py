@@ -71,13 +71,13 @@ def gate(
 
 
 def _with_bfloat16(engines: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that compute it natively here; where an engine has to convert, it would be slower and is never run."""
+    """Those that offer it here."""
     from calibration.errors import CalibrationError, Problem
     from calibration.running import with_bfloat16
 
     found = with_bfloat16(engines)
     if not found:
-        detail = f"none of {', '.join(engines)} computes bfloat16 on this processor (AVX512-BF16, AMX)"
+        detail = f"none of {', '.join(engines)} computes bfloat16 on this processor (OpenVINO does with AVX-512)"
         raise CalibrationError(Problem.MACHINE, detail)
     return found
 

@@ -8,8 +8,7 @@ from typing import Any
 from cxredge.benchmark.record import Accuracy, Combination
 from cxredge.bundle import BF16_GATE, Bundle
 
-__all__ = ["accuracy_of", "read_gate_reports"]
-
+__all__ = ["Reports", "accuracy_of", "read_gate_reports"]
 
 Reports = dict[str, dict[str, Any]]
 """Gate reports, by the precision that each compared with fp32."""
